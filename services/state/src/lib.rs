@@ -1,0 +1,14 @@
+//! The current state of devices: the fold of events (their one meaning) and the ports through which
+//! the rest of the product keeps and reads documents, progress and history.
+//!
+//! Two engines stand behind the ports: CQL (`scylla/`, the only place that names the driver) and the
+//! embedded engine (a crate of its own). The fold does no I/O and reads no clock.
+
+pub mod fold;
+pub mod ports;
+
+pub use fold::{Limits, Outcome, fold};
+pub use ports::{
+    Applied, Counts, DeviceKey, Documents, History, HistoryPage, HistoryQuery, HistoryRow, Page, PageKey, Progress, Store,
+    StoreError, Stored, Write,
+};
