@@ -31,8 +31,36 @@ fetch_jars() {
     mvn -q -B -f "$HERE/pom.xml" -P"$1" -DoutputDirectory="$lib.part" \
       org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies >&2 || die "maven could not fetch the jars of $1"
     mv "$lib.part" "$lib"
+    exec {lock}>&-
+    rehearse "$1"
+  else
+    exec {lock}>&-
   fi
-  exec {lock}>&-
+}
+
+# Starts and stops the server once, to keep its loaded classes in an archive: every later start takes about 40 % less.
+# The JVM ignores an archive that does not fit it, and without one everything works too.
+rehearse() {
+  local archive scratch
+  archive=$(jar_cache)/$1.jsa
+  scratch=$(mktemp -d)
+  echo "making $archive (once)" >&2
+  if WAKELINE_LOCAL_ARCHIVE="$archive.part" "$HERE/up" --dir "$scratch" --only "$1" >/dev/null 2>&1; then
+    "$HERE/down" --dir "$scratch" --delete
+    [[ ! -e $archive.part ]] || mv "$archive.part" "$archive"
+  else
+    echo "no archive: see $scratch/log" >&2
+  fi
+}
+
+class_archive() {
+  local archive
+  archive=$(jar_cache)/$1.jsa
+  if [[ -n ${WAKELINE_LOCAL_ARCHIVE:-} ]]; then
+    echo "-XX:ArchiveClassesAtExit=$WAKELINE_LOCAL_ARCHIVE"
+  else
+    echo "-XX:SharedArchiveFile=$archive"
+  fi
 }
 
 # Below the kernel's range for outgoing connections, so that nothing takes a port while its server is being restarted.
@@ -81,9 +109,9 @@ run_kafka() {
   local java=("$JAVA" -cp "$(jar_cache)/kafka/*" "@$HERE/kafka.jvm")
   (($(node_names | grep -c '^kafka-') == 1)) || heap=256m
   if [[ ! -e $DIR/data/$name/meta.properties ]]; then
-    "${java[@]}" -XX:TieredStopAtLevel=1 kafka.tools.StorageTool format -t "$(cluster_id)" -c "$conf"
+    "${java[@]}" -XX:TieredStopAtLevel=1 "-XX:SharedArchiveFile=$(jar_cache)/kafka.jsa" kafka.tools.StorageTool format -t "$(cluster_id)" -c "$conf"
   fi
-  exec "${java[@]}" "-Xmx$heap" "$(marker "$name")" kafka.Kafka "$conf"
+  exec "${java[@]}" "$(class_archive kafka)" "-Xmx$heap" "$(marker "$name")" kafka.Kafka "$conf"
 }
 
 # ---- Cassandra
@@ -108,7 +136,7 @@ run_cql() {
   local jars jamm
   jars=$(jar_cache)/cql
   jamm=$(compgen -G "$jars/jamm-*.jar")
-  exec "$JAVA" "@$HERE/cassandra.jvm" -Xms512m -Xmx1g -cp "$jars/*" "-javaagent:$jamm" "$(marker cql)" \
+  exec "$JAVA" "@$HERE/cassandra.jvm" "$(class_archive cql)" -Xms512m -Xmx1g -cp "$jars/*" "-javaagent:$jamm" "$(marker cql)" \
     "-Dcassandra.config=file://$DIR/conf/cql.yaml" "-Dcassandra.storagedir=$DIR/data/cql" \
     "-Dlogback.configurationFile=$HERE/logback.xml" org.apache.cassandra.service.CassandraDaemon
 }
