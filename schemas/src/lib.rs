@@ -3,10 +3,12 @@
 //!
 //! This crate does no I/O and reads no clock.
 
+pub mod codec;
 pub mod control;
 pub mod document;
 pub mod event;
 pub mod fields;
+pub mod json;
 pub mod rejected;
 
 pub use control::Control;
