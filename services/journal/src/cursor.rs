@@ -59,7 +59,10 @@ impl Cursor {
     /// The next offset of `partition`, if the cursor has one.
     #[must_use]
     pub fn position(&self, partition: Partition) -> Option<Offset> {
-        let index = self.positions.binary_search_by_key(&partition, |(number, _)| *number).ok()?;
+        let index = self
+            .positions
+            .binary_search_by_key(&partition, |(number, _)| *number)
+            .ok()?;
         Some(self.positions[index].1)
     }
 }
@@ -97,7 +100,9 @@ impl FromStr for Cursor {
         if text.len() > CURSOR_TEXT_BYTES_MAX {
             return Err(CursorError::Invalid("too long"));
         }
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| CursorError::Invalid("not base64url"))?;
+        let bytes = URL_SAFE_NO_PAD
+            .decode(text)
+            .map_err(|_| CursorError::Invalid("not base64url"))?;
         let Some((body, checksum)) = bytes.split_last_chunk::<4>() else {
             return Err(CursorError::Invalid("too short"));
         };
@@ -120,7 +125,13 @@ impl FromStr for Cursor {
         if version != VERSION || !rest.0.is_empty() {
             return Err(CursorError::Invalid("unknown form"));
         }
-        Ok(Self { epoch, time_ms, topic, positions, snapshot })
+        Ok(Self {
+            epoch,
+            time_ms,
+            topic,
+            positions,
+            snapshot,
+        })
     }
 }
 
@@ -143,7 +154,10 @@ impl<'a> Input<'a> {
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], CursorError> {
-        let (first, rest) = self.0.split_first_chunk().ok_or(CursorError::Invalid("too short"))?;
+        let (first, rest) = self
+            .0
+            .split_first_chunk()
+            .ok_or(CursorError::Invalid("too short"))?;
         self.0 = rest;
         Ok(*first)
     }
@@ -162,7 +176,10 @@ impl<'a> Input<'a> {
 
     fn text(&mut self, length: u64) -> Result<&'a str, CursorError> {
         let length = usize::try_from(length).map_err(|_| CursorError::Invalid("too short"))?;
-        let (first, rest) = self.0.split_at_checked(length).ok_or(CursorError::Invalid("too short"))?;
+        let (first, rest) = self
+            .0
+            .split_at_checked(length)
+            .ok_or(CursorError::Invalid("too short"))?;
         self.0 = rest;
         std::str::from_utf8(first).map_err(|_| CursorError::Invalid("not text"))
     }
@@ -217,6 +234,9 @@ mod tests {
         let mut bytes = vec![VERSION + 1, 0, 0, 0];
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_be_bytes());
         let text = URL_SAFE_NO_PAD.encode(bytes);
-        assert_eq!(text.parse::<Cursor>(), Err(CursorError::Newer { version: VERSION + 1 }));
+        assert_eq!(
+            text.parse::<Cursor>(),
+            Err(CursorError::Newer { version: VERSION + 1 })
+        );
     }
 }

@@ -5,6 +5,8 @@
 //! embedded engine (a crate of its own). No caller can tell which. This crate's own types do no I/O
 //! and read no clock.
 
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod cursor;
 pub mod layout;
 pub mod placement;

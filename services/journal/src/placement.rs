@@ -29,7 +29,9 @@ impl Placement {
             .collect();
         ranked.sort_unstable();
         ranked.truncate(spread.clamp(1, partitions.max(1)) as usize);
-        Self { slots: ranked.into_iter().map(|(_, partition)| partition).collect() }
+        Self {
+            slots: ranked.into_iter().map(|(_, partition)| partition).collect(),
+        }
     }
 
     /// The partition of `device`.

@@ -97,7 +97,8 @@ pub trait Appender: Send + Sync {
     /// Appends `records` in order and answers for each, in the same order, once all outcomes are
     /// known or `deadline` has passed. Records of one key are appended in the order given, or a
     /// suffix of them is not appended at all: there is never a hole followed by a success.
-    async fn append(&self, records: Vec<NewRecord>, deadline: Duration) -> Vec<Result<Position, AppendError>>;
+    async fn append(&self, records: Vec<NewRecord>, deadline: Duration)
+    -> Vec<Result<Position, AppendError>>;
 }
 
 /// Some records of one partition in offset order, and where to read on.
