@@ -108,6 +108,8 @@ pub struct Layout {
     pub fold_version: u32,
     /// A document is at most this long, in bytes.
     pub document_bytes_max: u32,
+    /// Whether only `device` events create a device, so that others of an unknown one fold to nothing.
+    pub registration_required: bool,
 }
 
 impl Control {

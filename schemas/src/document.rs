@@ -59,10 +59,13 @@ pub struct Document {
 pub struct FoldState {
     /// `occurred_at` of the newest telemetry folded.
     pub newest_telemetry_at: Option<Micros>,
-    /// The session that is connected.
+    /// The session that connected last.
     pub session: Option<Box<str>>,
     /// xxh3-64 of the ids of the last 64 events, oldest first.
     pub recent: Vec<u64>,
+    /// xxh3-64 of `alert/<id>` and `command/<id>` of the last 64 that ended, oldest first: a late step
+    /// must not open them again.
+    pub ended: Vec<u64>,
 }
 
 /// Where a device is.
