@@ -4,11 +4,12 @@
 //! Two engines stand behind the ports: CQL (`scylla/`, the only place that names the driver) and the
 //! embedded engine (a crate of its own). The fold does no I/O and reads no clock.
 
+pub mod counts;
 pub mod fold;
 pub mod ports;
 
 pub use fold::{Limits, Outcome, fold};
 pub use ports::{
-    Applied, Counts, DeviceKey, Documents, History, HistoryPage, HistoryQuery, HistoryRow, Page, PageKey, Progress, Store,
-    StoreError, Stored, Write,
+    Applied, Counts, DeviceKey, Documents, History, HistoryPage, HistoryQuery, HistoryRow, Page, PageKey,
+    Progress, Store, StoreError, Stored, Write,
 };

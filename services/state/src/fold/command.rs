@@ -1,0 +1,52 @@
+//! Commands: the open ones stand in the document; a step only moves a command forward.
+
+use schemas::document::DeviceCommand;
+use schemas::event::{Command, CommandStatus};
+use schemas::{Document, Event};
+
+use super::memory::{self, Ending};
+
+pub(super) fn apply(document: &mut Document, event: &Event, command: &Command) {
+    let ending = Ending::Command(&command.command_id);
+    if memory::has_ended(document, ending) {
+        return;
+    }
+    let known = document
+        .commands
+        .iter()
+        .position(|open| open.command_id == command.command_id);
+    match command.status {
+        CommandStatus::Success | CommandStatus::Failed | CommandStatus::Expired => {
+            memory::end(document, ending);
+            if let Some(index) = known {
+                document.commands.remove(index);
+            }
+        }
+        CommandStatus::Queued | CommandStatus::Delivered | CommandStatus::InProgress => match known {
+            // Steps are appended by several processes: an older one may come last.
+            Some(index) if command.status < document.commands[index].status => {}
+            Some(index) => document.commands[index] = step(event, command),
+            None => {
+                let index = document
+                    .commands
+                    .partition_point(|open| open.created <= command.created);
+                document.commands.insert(index, step(event, command));
+            }
+        },
+    }
+}
+
+fn step(event: &Event, command: &Command) -> DeviceCommand {
+    DeviceCommand {
+        command_id: command.command_id.clone(),
+        command_type: command.command_type.clone(),
+        input: command.input.clone(),
+        connection: command.connection.clone(),
+        status: command.status,
+        output: command.output.clone(),
+        created: command.created,
+        modified: event.occurred_at,
+        by: command.by.clone(),
+        expires_at: command.expires_at,
+    }
+}
