@@ -9,7 +9,9 @@ pub mod document;
 pub mod event;
 pub mod fields;
 pub mod json;
+pub mod registry;
 pub mod rejected;
+pub mod wire;
 
 pub use control::Control;
 pub use document::{Change, Document};
@@ -19,3 +21,6 @@ pub use rejected::Rejected;
 
 /// Microseconds since the Unix epoch, UTC.
 pub type Micros = i64;
+
+#[cfg(test)]
+mod strategies;

@@ -1,0 +1,234 @@
+use apache_avro::types::Value;
+use proptest::prelude::*;
+
+use super::DecodeError;
+use crate::registry::{self, Subject};
+use crate::wire::{self, FrameError};
+use crate::{Body, Change, Control, Document, Event, Fields, Rejected, Scalar, strategies};
+
+fn telemetry() -> Event {
+    let fields = [
+        ("engine.rpm", Scalar::Integer(2_150)),
+        ("engine.temperature", Scalar::Number(88.5)),
+        ("gone", Scalar::Null),
+        ("doors", Scalar::Json("[true,false]".into())),
+        ("moving", Scalar::Boolean(true)),
+        ("route", Scalar::String("14".into())),
+    ];
+    Event {
+        id: "0190a5c2-7d1f-7000-8000-000000000001".into(),
+        tenant: "acme".into(),
+        device: "bus-14".into(),
+        occurred_at: 1_720_000_000_123_456,
+        received_at: 1_720_000_000_223_456,
+        claimed_at: None,
+        seq: Some(7),
+        body: Body::Telemetry(crate::event::Telemetry {
+            fields: Fields(fields.into_iter().map(|(path, value)| (path.into(), value)).collect()),
+        }),
+    }
+}
+
+/// What apache-avro itself reads from a frame: an independent implementation of the format.
+fn by_apache(subject: Subject, frame: &[u8]) -> Value {
+    let (id, mut body) = wire::split(frame).unwrap();
+    let registered = registry::by_id(id).unwrap();
+    assert_eq!(registered.subject, subject);
+    let schema = apache_avro::Schema::parse_str(registered.schema_text).unwrap();
+    let value = apache_avro::from_avro_datum(&schema, &mut body, None).unwrap();
+    assert!(body.is_empty());
+    value
+}
+
+fn member(value: &Value, path: &[&str]) -> Value {
+    path.iter().fold(value.clone(), |value, name| {
+        let members = match value {
+            Value::Record(members) => members,
+            Value::Map(members) => members.into_iter().collect(),
+            other => panic!("{name} of {other:?}"),
+        };
+        let found = members.into_iter().find(|(member, _)| member == name).unwrap().1;
+        if let Value::Union(_, inner) = found { *inner } else { found }
+    })
+}
+
+proptest! {
+    #[test]
+    fn an_event_survives_the_log(event in strategies::event()) {
+        let frame = event.encode();
+        prop_assert_eq!(Event::decode(&frame).unwrap(), event.clone());
+        prop_assert_eq!(event.clone().encode(), frame);
+    }
+
+    #[test]
+    fn a_change_survives_the_log(change in strategies::change()) {
+        prop_assert_eq!(Change::decode(&change.encode()).unwrap(), change);
+    }
+
+    #[test]
+    fn a_document_survives_a_row(document in strategies::document()) {
+        prop_assert_eq!(Document::decode(&document.encode()).unwrap(), document);
+    }
+
+    #[test]
+    fn a_control_record_survives_the_log(control in strategies::control()) {
+        prop_assert_eq!(Control::decode(&control.encode()).unwrap(), control);
+    }
+
+    #[test]
+    fn a_rejection_survives_the_log(rejected in strategies::rejected()) {
+        prop_assert_eq!(Rejected::decode(&rejected.encode()).unwrap(), rejected);
+    }
+
+    #[test]
+    fn apache_avro_reads_every_event(event in strategies::event()) {
+        let value = by_apache(Subject::Events, &event.encode());
+        prop_assert_eq!(member(&value, &["kind"]), Value::String(event.body.kind().name().to_owned()));
+        prop_assert_eq!(member(&value, &["occurred_at"]), Value::TimestampMicros(event.occurred_at));
+    }
+
+    #[test]
+    fn apache_avro_reads_every_change(change in strategies::change()) {
+        let value = by_apache(Subject::State, &change.encode());
+        prop_assert_eq!(member(&value, &["document", "id"]), Value::String(change.document.id.to_string()));
+    }
+
+    #[test]
+    fn apache_avro_reads_every_control_record(control in strategies::control()) {
+        let value = by_apache(Subject::Control, &control.encode());
+        let (Value::String(kind), Value::String(id)) = (member(&value, &["kind"]), member(&value, &["id"])) else {
+            panic!("{value:?}");
+        };
+        prop_assert_eq!(format!("{kind}/{id}"), control.key());
+    }
+
+    #[test]
+    fn cut_or_changed_bytes_are_an_error_or_another_value_but_never_a_crash(
+        change in strategies::change(),
+        cut in any::<prop::sample::Index>(),
+        flip in any::<prop::sample::Index>(),
+        bits in 1_u8..,
+    ) {
+        let frame = change.encode();
+        prop_assert!(Change::decode(&frame[..cut.index(frame.len())]).is_err());
+        let mut other = frame.to_vec();
+        let at = flip.index(other.len());
+        other[at] ^= bits;
+        if let Ok(read) = Change::decode(&other) {
+            prop_assert!(at >= wire::HEADER_BYTES);
+            prop_assert_eq!(Change::decode(&read.encode()).unwrap(), read);
+        }
+    }
+}
+
+#[test]
+fn fields_are_typed_maps_for_other_readers() {
+    let value = by_apache(Subject::Events, &telemetry().encode());
+    let of = |path: &[&str]| member(&value, &[&["body", "telemetry", "fields"][..], path].concat());
+    assert_eq!(of(&["integers", "engine.rpm"]), Value::Long(2_150));
+    assert_eq!(of(&["numbers", "engine.temperature"]), Value::Double(88.5));
+    assert_eq!(of(&["booleans", "moving"]), Value::Boolean(true));
+    assert_eq!(of(&["strings", "route"]), Value::String("14".into()));
+    assert_eq!(of(&["json", "doors"]), Value::String("[true,false]".into()));
+    assert_eq!(of(&["removed"]), Value::Array(vec![Value::String("gone".into())]));
+    assert_eq!(member(&value, &["body", "lock"]), Value::Null);
+}
+
+/// Rewrites a frame through apache-avro, with `edit` in between: what a foreign producer might send.
+fn foreign(frame: &[u8], edit: impl FnOnce(&mut Value)) -> Vec<u8> {
+    let (id, mut body) = wire::split(frame).unwrap();
+    let schema = apache_avro::Schema::parse_str(registry::by_id(id).unwrap().schema_text).unwrap();
+    let mut value = apache_avro::from_avro_datum(&schema, &mut body, None).unwrap();
+    edit(&mut value);
+    let mut other = wire::start(id, 0);
+    other.extend(apache_avro::to_avro_datum(&schema, value).unwrap());
+    other
+}
+
+fn set(value: &mut Value, path: &[&str], to: Value) {
+    let Some((name, rest)) = path.split_first() else {
+        *value = to;
+        return;
+    };
+    match value {
+        Value::Record(members) => {
+            set(&mut members.iter_mut().find(|(member, _)| member == name).unwrap().1, rest, to);
+        }
+        Value::Map(members) => {
+            let member = members.entry((*name).to_owned()).or_insert(Value::Null);
+            set(member, rest, to);
+        }
+        Value::Union(_, inner) => set(inner, path, to),
+        other => panic!("{name} of {other:?}"),
+    }
+}
+
+#[test]
+fn we_read_what_apache_avro_writes() {
+    let event = telemetry();
+    assert_eq!(Event::decode(&foreign(&event.encode(), |_| {})).unwrap(), event);
+}
+
+#[test]
+fn a_number_that_is_not_finite_is_refused_on_the_way_in() {
+    let path = ["body", "telemetry", "fields", "numbers", "bad"];
+    let frame = foreign(&telemetry().encode(), |value| set(value, &path, Value::Double(f64::NAN)));
+    let refused = Event::decode(&frame).unwrap_err().to_string();
+    assert!(refused.contains("bad: NaN is not finite"), "{refused}");
+}
+
+#[test]
+fn json_text_of_others_comes_out_on_one_line() {
+    let path = ["body", "telemetry", "fields", "json", "doors"];
+    let pretty = Value::String("[\n  true\n]".into());
+    let frame = foreign(&telemetry().encode(), |value| set(value, &path, pretty));
+    let Body::Telemetry(read) = Event::decode(&frame).unwrap().body else { panic!() };
+    assert_eq!(read.fields.0["doors"], Scalar::Json("[true]".into()));
+}
+
+#[test]
+fn text_that_is_no_json_is_refused_where_json_belongs() {
+    let path = ["body", "telemetry", "fields", "json", "doors"];
+    let frame = foreign(&telemetry().encode(), |value| set(value, &path, Value::String("[oops".into())));
+    let refused = Event::decode(&frame).unwrap_err().to_string();
+    assert!(refused.contains("doors: not JSON text"), "{refused}");
+}
+
+#[test]
+fn an_unknown_kind_is_refused_by_name() {
+    let frame = foreign(&telemetry().encode(), |value| set(value, &["kind"], Value::String("dance".into())));
+    let refused = Event::decode(&frame).unwrap_err();
+    assert!(matches!(refused, DecodeError::Member { member: "kind", .. }), "{refused}");
+}
+
+#[test]
+fn a_kind_without_its_member_is_refused() {
+    let frame = foreign(&telemetry().encode(), |value| set(value, &["kind"], Value::String("lock".into())));
+    let refused = Event::decode(&frame).unwrap_err();
+    assert!(matches!(refused, DecodeError::Member { member: "body", .. }), "{refused}");
+}
+
+#[test]
+fn a_frame_of_another_subject_says_whose_it_is() {
+    let frame = Document::default().encode();
+    let id = registry::latest(Subject::Device).unwrap().id;
+    let found = Subject::Device;
+    assert_eq!(
+        Event::decode(&frame),
+        Err(DecodeError::ForeignSchema { subject: Subject::Events, id, found })
+    );
+}
+
+#[test]
+fn an_unknown_schema_and_a_wrong_format_are_told_apart() {
+    let subject = Subject::Events;
+    assert_eq!(Event::decode(&[0, 0, 0, 0, 9, 1]), Err(DecodeError::UnknownSchema { subject, id: 9 }));
+    assert_eq!(Event::decode(b"{\"id\":1}"), Err(DecodeError::Frame(FrameError::Magic { found: b'{' })));
+}
+
+#[test]
+fn bytes_after_the_value_are_refused() {
+    let mut frame = telemetry().encode().to_vec();
+    frame.push(0);
+    assert!(matches!(Event::decode(&frame), Err(DecodeError::Trailing { bytes: 1, .. })));
+}
