@@ -4,6 +4,8 @@
 //! Two engines stand behind the ports: CQL (`scylla/`, the only place that names the driver) and the
 //! embedded engine (a crate of its own). The fold does no I/O and reads no clock.
 
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod counts;
 pub mod fold;
 pub mod ports;
