@@ -1,7 +1,7 @@
 //! Where a device's records lie: a pure function of tenant, spread, partitions and device.
 //!
-//! Part of the public interface (others may produce to the topics), so it is written down in
-//! `docs/placement.md` with golden vectors and a few lines of Python that reproduce them:
+//! Part of the public interface (others may produce to the topics), so the crate's README has it too,
+//! with a few lines of Python that made the golden vectors in `placement_vectors.json`:
 //!
 //! 1. sort the partitions by `xxh3_64(tenant + "/" + decimal(partition))`, ties by number;
 //! 2. the first `spread` of them are the tenant's slots;
@@ -68,5 +68,25 @@ mod tests {
     fn a_spread_beyond_the_partitions_uses_all_of_them() {
         assert_eq!(Placement::new("acme", 64, 4).partitions().len(), 4);
         assert_eq!(Placement::new("acme", 0, 4).partitions().len(), 1);
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Vector {
+        tenant: String,
+        device: String,
+        spread: u32,
+        partitions: u32,
+        partition: Partition,
+    }
+
+    #[test]
+    fn the_golden_vectors_hold() {
+        let vectors: Vec<Vector> =
+            serde_json::from_str(include_str!("../placement_vectors.json")).unwrap();
+        assert!(vectors.len() >= 100);
+        for vector in vectors {
+            let placement = Placement::new(&vector.tenant, vector.spread, vector.partitions);
+            assert_eq!(placement.of(&vector.device), vector.partition, "{} {}", vector.tenant, vector.device);
+        }
     }
 }
