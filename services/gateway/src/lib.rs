@@ -1,1 +1,18 @@
-//! Placeholder.
+//! Streams to many clients at their own pace, and the native API.
+//!
+//! [`engine`] delivers: a tail and a ring for each needed partition, workers that own connections, and
+//! for each connection a cursor. It keeps nothing that another gateway would need. What a stream wants
+//! is a [`Subscription`]; how it is spelled on the wire is a [`Dialect`]'s business.
+
+pub mod dialect;
+pub mod engine;
+pub mod settings;
+pub mod subscription;
+
+pub use dialect::Dialect;
+pub use engine::{Adoption, Counts, Engine, Refused, Seat, Sink};
+pub use settings::Settings;
+pub use subscription::{
+    Delivery, DeviceSet, KindSet, Reset, ResetReason, Selection, SnapshotStart, Start, Subscription,
+    TenantScope, Transport, View,
+};

@@ -1,0 +1,229 @@
+//! The native API's frames.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use journal::{Partition, Topic};
+use schemas::{Kind, json};
+use serde::Deserialize;
+
+use super::{Action, Control, Dialect, Item};
+use crate::subscription::{DeviceSet, KindSet, Reset, Selection, Subscription, Transport, View};
+
+/// The native API.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Native;
+
+impl Dialect for Native {
+    fn name(&self) -> &'static str {
+        "native"
+    }
+
+    fn data(&self, transport: Transport, item: Item<'_>, cursor: &str, out: &mut Vec<u8>) -> bool {
+        match item {
+            Item::Record(record) => match record.json() {
+                None => return false,
+                Some(json) if record.topic == Topic::Events => write_event(transport, cursor, out, json),
+                Some(json) => {
+                    let name = if record.value.is_some() {
+                        "device"
+                    } else {
+                        "deleted"
+                    };
+                    write_object(transport, name, cursor, out, json);
+                }
+            },
+            Item::Event(event) => {
+                let mut json = Vec::with_capacity(256);
+                json::write_event(event, &mut json);
+                write_event(transport, cursor, out, &json);
+            }
+            Item::Change(change) => {
+                let mut json = Vec::with_capacity(1024);
+                json::write_change(change, &mut json);
+                write_object(transport, "device", cursor, out, &json);
+            }
+            Item::Document(document) => {
+                let mut json = b"{\"device\":".to_vec();
+                json::write_document(document, &mut json);
+                json.push(b'}');
+                write_object(transport, "device", cursor, out, &json);
+            }
+        }
+        true
+    }
+
+    fn control(
+        &self,
+        transport: Transport,
+        control: Control<'_>,
+        cursor: &str,
+        out: &mut Vec<u8>,
+    ) -> Option<&'static str> {
+        let (name, members) = match control {
+            Control::Hello if transport == Transport::Sse => ("hello", String::new()),
+            Control::Hello => return None,
+            Control::Reset(reset) => ("reset", reset_members(reset)),
+            Control::CaughtUp { from_time: [] } => ("caught_up", String::new()),
+            Control::CaughtUp { from_time } => ("caught_up", format!("\"from_time\":{}", numbers(from_time))),
+            Control::Degraded { partitions } => {
+                ("degraded", format!("\"partitions\":{}", numbers(partitions)))
+            }
+            Control::KeepAlive => ("keepalive", String::new()),
+            Control::Updated => ("updated", String::new()),
+            Control::Fault { .. } if transport == Transport::WebSocket => return None,
+            Control::Fault { ending } => ("fault", format!("\"reason\":\"{}\"", ending.reason())),
+        };
+        write_control(transport, name, cursor, &members, out);
+        Some(name)
+    }
+
+    fn text(&self, text: &str, subscription: &Subscription) -> Vec<Action> {
+        match update(text, subscription) {
+            Ok(selection) => vec![Action::Select(selection)],
+            Err(message) => {
+                let mut out = b"{\"type\":\"fault\",\"error\":".to_vec();
+                json::write_string(&message, &mut out);
+                out.push(b'}');
+                vec![Action::Send(Bytes::from(out))]
+            }
+        }
+    }
+}
+
+fn write_event(transport: Transport, cursor: &str, out: &mut Vec<u8>, json: &[u8]) {
+    match transport {
+        Transport::Sse => out.extend_from_slice(json),
+        Transport::WebSocket => {
+            out.extend_from_slice(b"{\"type\":\"event\",\"cursor\":\"");
+            out.extend_from_slice(cursor.as_bytes());
+            out.extend_from_slice(b"\",\"event\":");
+            out.extend_from_slice(json);
+            out.push(b'}');
+        }
+    }
+}
+
+/// Writes `object`; over WebSocket with type and cursor before its own members.
+fn write_object(transport: Transport, name: &str, cursor: &str, out: &mut Vec<u8>, object: &[u8]) {
+    match transport {
+        Transport::Sse => out.extend_from_slice(object),
+        Transport::WebSocket => {
+            out.extend_from_slice(b"{\"type\":\"");
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"\",\"cursor\":\"");
+            out.extend_from_slice(cursor.as_bytes());
+            out.extend_from_slice(b"\",");
+            out.extend_from_slice(object.get(1..).unwrap_or_default());
+        }
+    }
+}
+
+/// Over SSE the cursor stands in `id:`, and is repeated only where clients look for it in the data.
+fn write_control(transport: Transport, name: &str, cursor: &str, members: &str, out: &mut Vec<u8>) {
+    let mut text = String::with_capacity(64 + cursor.len() + members.len());
+    text.push('{');
+    if transport == Transport::WebSocket {
+        text.push_str(&format!("\"type\":\"{name}\""));
+    }
+    if !cursor.is_empty() && (transport == Transport::WebSocket || matches!(name, "reset" | "caught_up")) {
+        separate(&mut text);
+        text.push_str(&format!("\"cursor\":\"{cursor}\""));
+    }
+    if !members.is_empty() {
+        separate(&mut text);
+        text.push_str(members);
+    }
+    text.push('}');
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn separate(text: &mut String) {
+    if text.len() > 1 {
+        text.push(',');
+    }
+}
+
+fn numbers(partitions: &[Partition]) -> String {
+    let list: Vec<String> = partitions.iter().map(ToString::to_string).collect();
+    format!("[{}]", list.join(","))
+}
+
+fn reset_members(reset: &Reset) -> String {
+    let mut text = format!("\"reason\":\"{}\"", reset.reason.word());
+    for (name, times) in [("requested", &reset.requested), ("available", &reset.available)] {
+        if times.is_empty() {
+            continue;
+        }
+        let list: Vec<String> = times
+            .iter()
+            .map(|(partition, time_ms)| {
+                let mut time = Vec::new();
+                json::write_time(time_ms.saturating_mul(1_000), &mut time);
+                format!("\"{partition}\":{}", String::from_utf8_lossy(&time))
+            })
+            .collect();
+        text.push_str(&format!(",\"{name}\":{{{}}}", list.join(",")));
+    }
+    if reset.duplicates {
+        text.push_str(",\"duplicates\":true");
+    }
+    text
+}
+
+/// The one message that a native client may send.
+#[derive(Deserialize)]
+struct Update {
+    #[serde(rename = "type")]
+    name: String,
+    device: Option<Vec<Box<str>>>,
+    kind: Option<Vec<String>>,
+    metric: Option<Vec<Box<str>>>,
+    q: Option<String>,
+}
+
+/// Members that are absent keep what they were; an empty list means everything again.
+fn update(text: &str, subscription: &Subscription) -> Result<Selection, String> {
+    let update: Update = serde_json::from_str(text).map_err(|error| format!("not an update: {error}"))?;
+    if update.name != "update" {
+        return Err(format!(
+            "unknown type {:?}; a client may send \"update\"",
+            update.name
+        ));
+    }
+    if update.q.is_some() {
+        return Err("q is not supported on this stream".to_owned());
+    }
+    let mut selection = subscription.selection.clone();
+    if let Some(devices) = update.device {
+        for device in &devices {
+            json::check_device(device)
+                .map_err(|invalid| format!("device {device:?}: {}", invalid.message))?;
+        }
+        selection.devices = if devices.is_empty() {
+            DeviceSet::All
+        } else {
+            DeviceSet::Set(Arc::new(devices.into_iter().collect()))
+        };
+    }
+    if let Some(kinds) = update.kind {
+        let parsed: Result<Vec<Kind>, String> = kinds
+            .iter()
+            .map(|name| Kind::from_name(name).ok_or_else(|| format!("unknown kind {name:?}")))
+            .collect();
+        selection.kinds = if kinds.is_empty() {
+            KindSet::ALL
+        } else {
+            parsed?.into_iter().collect()
+        };
+    }
+    if let Some(metrics) = update.metric {
+        if subscription.view != View::Events {
+            return Err("metric belongs to view events".to_owned());
+        }
+        let metrics: BTreeSet<Box<str>> = metrics.into_iter().collect();
+        selection.metrics = (!metrics.is_empty()).then(|| Arc::new(metrics));
+    }
+    Ok(selection)
+}

@@ -1,0 +1,105 @@
+//! Caps on the number of streams.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+
+use crate::settings::Settings;
+
+/// Why there is no place for one more stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The process has as many as it may.
+    #[error("this gateway has no room for more streams")]
+    Full,
+    /// The tenant has as many as it may.
+    #[error("the tenant has as many streams as it may have on one gateway")]
+    TenantFull,
+    /// The process is about to stop.
+    #[error("this gateway is about to stop")]
+    Draining,
+}
+
+/// The seats of a process.
+#[derive(Clone)]
+pub(crate) struct Seats {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: Settings,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Default)]
+struct Taken {
+    draining: bool,
+    all: usize,
+    by_tenant: FxHashMap<Box<str>, usize>,
+}
+
+/// A place under the caps; dropping it gives it back.
+pub struct Seat {
+    shared: Arc<Shared>,
+    tenant: Box<str>,
+}
+
+impl Seats {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                settings,
+                taken: Mutex::default(),
+            }),
+        }
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    pub(crate) fn reserve(&self, tenant: Option<&str>) -> Result<Seat, Refused> {
+        let tenant = tenant.unwrap_or_default();
+        let mut taken = self.shared.taken.lock();
+        if taken.draining {
+            return Err(Refused::Draining);
+        }
+        if taken.all >= self.shared.settings.streams_max {
+            return Err(Refused::Full);
+        }
+        let of_tenant = taken.by_tenant.get(tenant).copied().unwrap_or(0);
+        if of_tenant >= self.shared.settings.streams_per_tenant_max {
+            return Err(Refused::TenantFull);
+        }
+        taken.all += 1;
+        taken.by_tenant.insert(tenant.into(), of_tenant + 1);
+        drop(taken);
+        Ok(Seat {
+            shared: Arc::clone(&self.shared),
+            tenant: tenant.into(),
+        })
+    }
+
+    /// No more seats from now on.
+    pub(crate) fn close(&self) {
+        self.shared.taken.lock().draining = true;
+    }
+
+    pub(crate) fn taken(&self) -> usize {
+        self.shared.taken.lock().all
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self.shared.taken.lock();
+        taken.all = taken.all.saturating_sub(1);
+        if let Some(count) = taken.by_tenant.get_mut(&self.tenant) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                taken.by_tenant.remove(&self.tenant);
+            }
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! What one stream wants, and from where.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use access::{Directory, Principal, Scope};
+use journal::{Offset, Partition, Placement, Topic};
+use schemas::Kind;
+use schemas::control::Layout;
+
+use crate::dialect::Dialect;
+
+/// Which of the two topics a stream shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum View {
+    /// Every event, from `wakeline.events`.
+    Events,
+    /// Devices as they change, from `wakeline.state`.
+    Devices,
+}
+
+impl View {
+    /// The topic that it reads.
+    #[must_use]
+    pub const fn topic(self) -> Topic {
+        match self {
+            Self::Events => Topic::Events,
+            Self::Devices => Topic::State,
+        }
+    }
+}
+
+/// How frames travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// `text/event-stream`.
+    Sse,
+    /// WebSocket, after the upgrade.
+    WebSocket,
+}
+
+/// What becomes of a stream whose client is slow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Delivery {
+    /// Everything, from the log, at the client's pace.
+    Every,
+    /// The newest of each device (of each device and kind on view `events`).
+    Latest,
+}
+
+/// Tenants that a stream covers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum TenantScope {
+    /// This one.
+    One(Box<str>),
+    /// Every tenant: a `system` principal that named none.
+    All,
+}
+
+impl TenantScope {
+    /// The tenant, where it is one.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::One(tenant) => Some(tenant),
+            Self::All => None,
+        }
+    }
+}
+
+/// Devices that a stream covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeviceSet {
+    /// Every device.
+    All,
+    /// These; an empty set is no device.
+    Set(Arc<BTreeSet<Box<str>>>),
+}
+
+impl DeviceSet {
+    /// Whether `device` is in it.
+    #[must_use]
+    pub fn contains(&self, device: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Set(devices) => devices.contains(device),
+        }
+    }
+
+    /// The devices of it that `scope` covers.
+    #[must_use]
+    pub fn within(&self, scope: &Scope) -> Self {
+        match (self, scope) {
+            (devices, Scope::All) => devices.clone(),
+            (Self::All, Scope::Devices(granted)) => Self::Set(Arc::clone(granted)),
+            (Self::Set(devices), Scope::Devices(granted)) => {
+                Self::Set(Arc::new(devices.intersection(granted).cloned().collect()))
+            }
+        }
+    }
+}
+
+/// A set of event kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KindSet(u16);
+
+impl KindSet {
+    /// Every kind, also those that only a newer version knows.
+    pub const ALL: Self = Self(u16::MAX);
+    /// None.
+    pub const NONE: Self = Self(0);
+
+    /// With `kind` added.
+    #[must_use]
+    pub const fn with(self, kind: Kind) -> Self {
+        Self(self.0 | 1 << kind as u16)
+    }
+
+    /// Whether `kind` is in it; `None` is a kind that this version does not know.
+    #[must_use]
+    pub const fn contains(self, kind: Option<Kind>) -> bool {
+        match kind {
+            Some(kind) => self.0 & (1 << kind as u16) != 0,
+            None => self.0 == u16::MAX,
+        }
+    }
+}
+
+impl FromIterator<Kind> for KindSet {
+    fn from_iter<I: IntoIterator<Item = Kind>>(kinds: I) -> Self {
+        kinds.into_iter().fold(Self::NONE, Self::with)
+    }
+}
+
+/// What a stream wants to see. A client may replace it while the stream runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    /// Of which tenants.
+    pub tenant: TenantScope,
+    /// Of which devices, as asked for; what the principal's scope leaves of them is worked out by the
+    /// engine, again whenever the scope changes.
+    pub devices: DeviceSet,
+    /// Which kinds.
+    pub kinds: KindSet,
+    /// On view `events`: telemetry is reduced to these dotted paths (and what lies below them), and
+    /// left out if none is there.
+    pub metrics: Option<Arc<BTreeSet<Box<str>>>>,
+}
+
+impl Selection {
+    /// The partitions that it can touch, ordered, for a principal of that scope.
+    #[must_use]
+    pub fn partitions(&self, scope: &Scope, directory: &Directory, layout: &Layout) -> Vec<Partition> {
+        let TenantScope::One(tenant) = &self.tenant else {
+            return (0..layout.partitions).collect();
+        };
+        let spread = directory
+            .tenant(tenant)
+            .map_or(layout.default_spread, |record| record.spread);
+        let placement = Placement::new(tenant, spread, layout.partitions);
+        let mut partitions: Vec<Partition> = match self.devices.within(scope) {
+            DeviceSet::All => placement.partitions().to_vec(),
+            DeviceSet::Set(devices) => devices.iter().map(|device| placement.of(device)).collect(),
+        };
+        partitions.sort_unstable();
+        partitions.dedup();
+        partitions
+    }
+}
+
+/// Why a stream does not go on where its cursor says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResetReason {
+    /// Retention removed what came next.
+    Trimmed,
+    /// Compaction may have removed what came next.
+    Compacted,
+    /// The cursor belongs to another log.
+    Epoch,
+    /// The cursor is ahead of the log.
+    Ahead,
+    /// The cursor cannot be read.
+    Invalid,
+}
+
+impl ResetReason {
+    /// The word in frames.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Trimmed => "trimmed",
+            Self::Compacted => "compacted",
+            Self::Epoch => "epoch",
+            Self::Ahead => "ahead",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+/// Tells a client that its stream has a gap, or may repeat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reset {
+    /// Why.
+    pub reason: ResetReason,
+    /// Record time that was asked for, by partition, milliseconds since the Unix epoch.
+    pub requested: Vec<(Partition, i64)>,
+    /// Record time of the first record there is, by partition, where there is one.
+    pub available: Vec<(Partition, i64)>,
+    /// Whether events may come again.
+    pub duplicates: bool,
+}
+
+/// A snapshot to give before changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SnapshotStart {
+    /// From its beginning. The engine pins the positions from which changes follow.
+    New,
+    /// In its middle, after this paging key (the cursor's `snapshot`); `Start::positions` are the
+    /// positions that were pinned.
+    Resumed(Box<str>),
+}
+
+/// From where a stream runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    /// Next offset of each of the subscription's partitions. A partition that is missing, or `None`,
+    /// starts at the live end: where the engine stands when it adopts the stream, at or before the end
+    /// of the log at that moment.
+    pub positions: Vec<(Partition, Option<Offset>)>,
+    /// `time_ms` of the cursor that the positions come from; the present without one. The stream's
+    /// cursors carry it until records with later times have passed in every partition.
+    pub time_ms: i64,
+    /// The log's end when the connection opened, for `caught_up`. A partition that is missing counts as
+    /// reached.
+    pub ends: Vec<(Partition, Offset)>,
+    /// To be told before anything else.
+    pub reset: Option<Reset>,
+    /// A snapshot first; view `devices` only.
+    pub snapshot: Option<SnapshotStart>,
+    /// Changes whose source offset is below this are skipped: an `events` cursor on a `devices` stream.
+    pub source_floor: Vec<(Partition, Offset)>,
+    /// Partitions that start by time because the cursor lacked them: said in `caught_up`.
+    pub from_time: Vec<Partition>,
+}
+
+impl Start {
+    /// The live end of every partition.
+    #[must_use]
+    pub const fn live(time_ms: i64) -> Self {
+        Self {
+            positions: Vec::new(),
+            time_ms,
+            ends: Vec::new(),
+            reset: None,
+            snapshot: None,
+            source_floor: Vec::new(),
+            from_time: Vec::new(),
+        }
+    }
+}
+
+/// One stream, as it was asked for and resolved.
+#[derive(Clone)]
+pub struct Subscription {
+    /// Events or devices.
+    pub view: View,
+    /// SSE or WebSocket.
+    pub transport: Transport,
+    /// How frames are spelled.
+    pub dialect: Arc<dyn Dialect>,
+    /// What it wants to see.
+    pub selection: Selection,
+    /// What becomes of it when its client is slow.
+    pub delivery: Delivery,
+    /// With [`Delivery::Latest`]: not more often than this.
+    pub every: Option<Duration>,
+    /// What it touches, ordered: [`Selection::partitions`].
+    pub partitions: Vec<Partition>,
+    /// From where.
+    pub start: Start,
+    /// Who reads.
+    pub principal: Arc<Principal>,
+    /// Whether it is bound to the one device that it names: it closes when the scope loses that device.
+    pub bound: bool,
+}
