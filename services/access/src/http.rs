@@ -4,9 +4,9 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 
+use ::http::{Request, Response};
 use async_trait::async_trait;
 use bytes::Bytes;
-use ::http::{Request, Response};
 use http_body_util::combinators::BoxBody;
 use hyper::body::Incoming;
 

@@ -4,11 +4,16 @@
 //! Pure but for appending control records and following the topic; never reads a clock.
 
 pub mod administration;
+pub mod credential;
 pub mod directory;
+pub mod events;
+mod failures;
 pub mod http;
 pub mod principal;
 
 pub use administration::Administration;
+pub use credential::{AdminToken, AdminTokenTooShort, NodeKey};
 pub use directory::{Denied, Directory};
-pub use principal::{Principal, Scope};
+pub use events::{Accepted, EventSink, Rejection, Submission};
+pub use principal::{Principal, Scope, TenantError};
 pub use schemas::control::Role;
