@@ -8,6 +8,7 @@
 #[cfg(feature = "contract")]
 pub mod contract;
 pub mod cursor;
+pub mod kafka;
 pub mod layout;
 pub mod placement;
 pub mod ports;

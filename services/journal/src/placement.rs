@@ -81,12 +81,17 @@ mod tests {
 
     #[test]
     fn the_golden_vectors_hold() {
-        let vectors: Vec<Vector> =
-            serde_json::from_str(include_str!("../placement_vectors.json")).unwrap();
+        let vectors: Vec<Vector> = serde_json::from_str(include_str!("../placement_vectors.json")).unwrap();
         assert!(vectors.len() >= 100);
         for vector in vectors {
             let placement = Placement::new(&vector.tenant, vector.spread, vector.partitions);
-            assert_eq!(placement.of(&vector.device), vector.partition, "{} {}", vector.tenant, vector.device);
+            assert_eq!(
+                placement.of(&vector.device),
+                vector.partition,
+                "{} {}",
+                vector.tenant,
+                vector.device
+            );
         }
     }
 }

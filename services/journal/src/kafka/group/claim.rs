@@ -1,0 +1,162 @@
+//! One claim: a hold on a partition, a transactional producer, and a tail of the source.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use rdkafka::consumer::{Consumer, ConsumerGroupMetadata};
+use rdkafka::error::KafkaError;
+use rdkafka::{Offset as RawOffset, TopicPartitionList};
+
+use super::membership::Member;
+use super::ownership::Hold;
+use super::transaction::Transactions;
+use crate::kafka::feed::FeedTail;
+use crate::kafka::record;
+use crate::{Batch, Claim, CommitError, NewRecord, Offset, Partition, Position, TailError};
+
+/// Sole ownership of a partition.
+pub(super) struct KafkaClaim {
+    inner: Arc<Inner>,
+    committed: Option<Offset>,
+    tail: Option<FeedTail>,
+}
+
+/// Shared with the commit under way, so that the partition stays held until that is over.
+struct Inner {
+    member: Arc<Member>,
+    transactions: Transactions,
+    hold: Hold,
+}
+
+impl KafkaClaim {
+    /// Fences the owner before, ends what it left open, and asks what was committed. Blocks.
+    pub(super) fn make(member: Arc<Member>, hold: Hold) -> Result<Self, String> {
+        let place = &member.place;
+        let partition = hold.partition();
+        let id = format!(
+            "{}wakeline-{}-{}-{}-{partition}",
+            place.settings.namespace,
+            // The group's name has the namespace already.
+            member
+                .group
+                .strip_prefix(&place.settings.namespace)
+                .unwrap_or(&member.group),
+            place.generation,
+            member.topic.name(),
+        );
+        let transactions = Transactions::start(&place.settings, &id)?;
+        // After the fence, so that no older commit can still come.
+        let committed = Self::ask_committed(&member, partition)?;
+        if hold.revoked().is_cancelled() {
+            return Err("taken away before it was ready".to_owned());
+        }
+        Ok(Self {
+            inner: Arc::new(Inner {
+                member,
+                transactions,
+                hold,
+            }),
+            committed,
+            tail: None,
+        })
+    }
+
+    fn ask_committed(member: &Member, partition: Partition) -> Result<Option<Offset>, String> {
+        let text = |error: KafkaError| error.to_string();
+        let consumer = member.consumer().ok_or("the membership is over")?;
+        let topic = member.place.settings.topic_name(member.topic);
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition(&topic, record::raw_partition(partition));
+        let answered = consumer
+            .committed_offsets(list, member.place.settings.request_timeout)
+            .map_err(text)?;
+        let element = answered
+            .find_partition(&topic, record::raw_partition(partition))
+            .ok_or("no answer")?;
+        element.error().map_err(text)?;
+        Ok(match element.offset() {
+            RawOffset::Offset(offset) => Some(record::offset(offset)),
+            RawOffset::Beginning
+            | RawOffset::End
+            | RawOffset::Stored
+            | RawOffset::Invalid
+            | RawOffset::OffsetTail(_) => None,
+        })
+    }
+}
+
+impl Inner {
+    fn commit(&self, records: &[NewRecord], next: Offset) -> Result<Vec<Position>, CommitError> {
+        let aborted = |reason: String| CommitError::Aborted { reason };
+        let metadata = self.metadata().ok_or(CommitError::Fenced)?;
+        let topic = self.member.place.settings.topic_name(self.member.topic);
+        let mut offsets = TopicPartitionList::with_capacity(1);
+        let at = RawOffset::Offset(record::raw(next));
+        offsets
+            .add_partition_offset(&topic, record::raw_partition(self.hold.partition()), at)
+            .map_err(|error| aborted(error.to_string()))?;
+        let started = Instant::now();
+        let positions = self.transactions.commit(records, &offsets, &metadata)?;
+        self.member
+            .place
+            .metrics
+            .transaction
+            .observe(started.elapsed().as_secs_f64());
+        Ok(positions)
+    }
+
+    fn metadata(&self) -> Option<ConsumerGroupMetadata> {
+        self.member.consumer()?.group_metadata()
+    }
+}
+
+#[async_trait]
+impl Claim for KafkaClaim {
+    fn partition(&self) -> Partition {
+        self.inner.hold.partition()
+    }
+
+    fn committed(&self) -> Option<Offset> {
+        self.committed
+    }
+
+    async fn start(&mut self, from: Offset) -> Result<(), TailError> {
+        let member = &self.inner.member;
+        let place = &member.place;
+        let partition = self.inner.hold.partition();
+        self.tail = Some(FeedTail::open(
+            &member.feed,
+            &place.settings,
+            &place.reader,
+            member.topic,
+            partition,
+            from,
+        ));
+        Ok(())
+    }
+
+    async fn next(&mut self, records_max: usize, wait: Duration) -> Result<Batch, TailError> {
+        match &mut self.tail {
+            Some(tail) => tail.batch(records_max.max(1), Some(wait)).await,
+            None => Err(TailError::Unavailable {
+                reason: "the claim was not started".to_owned(),
+            }),
+        }
+    }
+
+    async fn commit(&mut self, records: Vec<NewRecord>, next: Offset) -> Result<Vec<Position>, CommitError> {
+        let inner = Arc::clone(&self.inner);
+        tokio::task::spawn_blocking(move || inner.commit(&records, next))
+            .await
+            .unwrap_or_else(|error| {
+                Err(CommitError::Unknown {
+                    reason: error.to_string(),
+                })
+            })
+    }
+
+    async fn revoked(&mut self) {
+        self.inner.hold.revoked().cancelled().await;
+    }
+}

@@ -1,0 +1,273 @@
+//! Ranges, ends and the time index, each answered by the partition's leader.
+//!
+//! Ranges are read by a pool of consumers of their own, so that catching up never disturbs a tail.
+//! Ends and times are questions that any client can ask at any time, so one per isolation level does.
+
+mod range;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::join_all;
+use parking_lot::Mutex;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaResult;
+use rdkafka::util::Timeout;
+use rdkafka::{ClientConfig, Offset as RawOffset, TopicPartitionList};
+use tokio::sync::Semaphore;
+
+use super::client::{self, ConnectError, Context};
+use super::metrics::Metrics;
+use super::record;
+use super::settings::Settings;
+use crate::{Block, Bounds, Offset, Partition, ReadError, Reader, Topic};
+
+/// The reading port.
+pub(super) struct KafkaReader {
+    settings: Arc<Settings>,
+    metrics: Arc<Metrics>,
+    committed: Isolation,
+    uncommitted: Isolation,
+}
+
+/// What one isolation level needs.
+struct Isolation {
+    ranges: Arc<Pool>,
+    questions: Arc<Questions>,
+}
+
+/// Consumers for ranges, made as they are needed.
+struct Pool {
+    config: ClientConfig,
+    idle: Mutex<Vec<BaseConsumer<Context>>>,
+    permits: Arc<Semaphore>,
+}
+
+/// One client for ends and times.
+struct Questions {
+    consumer: BaseConsumer<Context>,
+    permits: Arc<Semaphore>,
+    timeout: Duration,
+}
+
+/// One answer per partition asked for; the outer error is of the whole question.
+type Answers = Result<Vec<Result<Offset, ReadError>>, ReadError>;
+
+impl KafkaReader {
+    pub(super) fn new(settings: Arc<Settings>, metrics: Arc<Metrics>) -> Result<Self, ConnectError> {
+        let committed = Isolation::new(&settings, true)?;
+        let uncommitted = Isolation::new(&settings, false)?;
+        Ok(Self {
+            settings,
+            metrics,
+            committed,
+            uncommitted,
+        })
+    }
+
+    fn isolation(&self, topic: Topic) -> &Isolation {
+        if topic.is_transactional() {
+            &self.committed
+        } else {
+            &self.uncommitted
+        }
+    }
+
+    /// Asks for all partitions at once; when that fails, for each alone, so that a partition without
+    /// a leader does not hide the others.
+    async fn ask(
+        &self,
+        topic: Topic,
+        partitions: &[Partition],
+        at: RawOffset,
+    ) -> Vec<Result<Offset, ReadError>> {
+        let questions = &self.isolation(topic).questions;
+        let name = self.settings.topic_name(topic);
+        match Questions::ask(questions, &name, partitions, at).await {
+            Ok(answers) => answers,
+            Err(error) if partitions.len() < 2 => vec![Err(error); partitions.len()],
+            Err(_) => {
+                let each = partitions.iter().map(|partition| async {
+                    let answers = Questions::ask(questions, &name, &[*partition], at).await?;
+                    answers
+                        .into_iter()
+                        .next()
+                        .unwrap_or_else(|| Err(unavailable("no answer")))
+                });
+                join_all(each).await
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Reader for KafkaReader {
+    async fn read(
+        &self,
+        topic: Topic,
+        partition: Partition,
+        from: Offset,
+        bytes_max: usize,
+    ) -> Result<Block, ReadError> {
+        let range = range::Range {
+            topic: self.settings.topic_name(topic),
+            partition,
+            from,
+            bytes_max,
+            timeout: self.settings.request_timeout,
+        };
+        let timer = self.metrics.read.start_timer();
+        let block = Pool::run(&self.isolation(topic).ranges, move |consumer| {
+            range.read(consumer)
+        })
+        .await?;
+        timer.observe_duration();
+        block
+    }
+
+    async fn bounds(&self, topic: Topic, partitions: &[Partition]) -> Vec<Result<Bounds, ReadError>> {
+        // The start first: what retention removes in between must not make it pass the end.
+        let starts = self.ask(topic, partitions, RawOffset::Beginning).await;
+        let ends = self.ask(topic, partitions, RawOffset::End).await;
+        starts
+            .into_iter()
+            .zip(ends)
+            .map(|(start, end)| {
+                Ok(Bounds {
+                    start: start?,
+                    end: end?,
+                })
+            })
+            .collect()
+    }
+
+    async fn offset_at(
+        &self,
+        topic: Topic,
+        partitions: &[Partition],
+        time_ms: i64,
+    ) -> Vec<Result<Offset, ReadError>> {
+        // The ends first: a record appended in between must not be passed over.
+        let ends = self.ask(topic, partitions, RawOffset::End).await;
+        let found = self
+            .ask(topic, partitions, RawOffset::Offset(time_ms.max(0)))
+            .await;
+        ends.into_iter()
+            .zip(found)
+            .map(|(end, found)| Ok(found?.min(end?)))
+            .collect()
+    }
+}
+
+impl Isolation {
+    fn new(settings: &Settings, committed: bool) -> Result<Self, ConnectError> {
+        let config = settings.consumer(committed, settings.reader_buffer_kbytes);
+        let ranges = Pool {
+            config: config.clone(),
+            idle: Mutex::default(),
+            permits: Arc::new(Semaphore::new(settings.readers.max(1))),
+        };
+        let questions = Questions {
+            consumer: client::create(&config, Context::default())?,
+            permits: Arc::new(Semaphore::new(settings.queries.max(1))),
+            timeout: settings.request_timeout,
+        };
+        Ok(Self {
+            ranges: Arc::new(ranges),
+            questions: Arc::new(questions),
+        })
+    }
+}
+
+impl Pool {
+    /// Runs `job` with a consumer of the pool, on a thread that may block.
+    async fn run<T: Send + 'static>(
+        pool: &Arc<Self>,
+        job: impl FnOnce(&BaseConsumer<Context>) -> T + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let permit = Arc::clone(&pool.permits)
+            .acquire_owned()
+            .await
+            .map_err(unavailable)?;
+        let pool = Arc::clone(pool);
+        tokio::task::spawn_blocking(move || {
+            let idle = pool.idle.lock().pop();
+            let consumer = match idle {
+                Some(consumer) => consumer,
+                None => client::create(&pool.config, Context::default()).map_err(unavailable)?,
+            };
+            let result = job(&consumer);
+            pool.idle.lock().push(consumer);
+            drop(permit);
+            Ok(result)
+        })
+        .await
+        .map_err(unavailable)?
+    }
+}
+
+impl Questions {
+    /// One ListOffsets for all `partitions`: `at` is a time, or the beginning or the end. A time that
+    /// no record reaches answers `Offset::MAX`.
+    async fn ask(questions: &Arc<Self>, topic: &str, partitions: &[Partition], at: RawOffset) -> Answers {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let permit = Arc::clone(&questions.permits)
+            .acquire_owned()
+            .await
+            .map_err(unavailable)?;
+        let questions = Arc::clone(questions);
+        let (topic, partitions) = (topic.to_owned(), partitions.to_vec());
+        tokio::task::spawn_blocking(move || {
+            let answers = questions.ask_blocking(&topic, &partitions, at);
+            drop(permit);
+            answers
+        })
+        .await
+        .map_err(unavailable)?
+    }
+
+    fn ask_blocking(&self, topic: &str, partitions: &[Partition], at: RawOffset) -> Answers {
+        let failed =
+            |error: rdkafka::error::KafkaError| unavailable(client::reason(&error, self.consumer.context()));
+        let list = list(topic, partitions, at).map_err(failed)?;
+        let answered = self.consumer.offsets_for_times(list, self.timeout);
+        // Serves what librdkafka wants to log; nothing is ever assigned to this consumer.
+        let _none = self.consumer.poll(Timeout::After(Duration::ZERO));
+        let answered = answered.map_err(failed)?;
+        let answer = |partition: &Partition| {
+            let element = answered
+                .find_partition(topic, record::raw_partition(*partition))
+                .ok_or_else(|| unavailable("no answer"))?;
+            element
+                .error()
+                .map_err(|error| unavailable(client::reason(&error, self.consumer.context())))?;
+            Ok(match element.offset() {
+                RawOffset::Offset(offset) => record::offset(offset),
+                // "End" is how librdkafka says that no record is as late as that.
+                RawOffset::Beginning
+                | RawOffset::End
+                | RawOffset::Stored
+                | RawOffset::Invalid
+                | RawOffset::OffsetTail(_) => Offset::MAX,
+            })
+        };
+        Ok(partitions.iter().map(answer).collect())
+    }
+}
+
+fn list(topic: &str, partitions: &[Partition], at: RawOffset) -> KafkaResult<TopicPartitionList> {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for partition in partitions {
+        list.add_partition_offset(topic, record::raw_partition(*partition), at)?;
+    }
+    Ok(list)
+}
+
+fn unavailable(reason: impl std::fmt::Display) -> ReadError {
+    ReadError::Unavailable {
+        reason: reason.to_string(),
+    }
+}
