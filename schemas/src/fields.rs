@@ -6,6 +6,17 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
+use crate::token;
+
+mod flatten;
+mod nest;
+mod path;
+
+pub use flatten::{FlattenError, FlattenLimits};
+pub use path::{ancestors, escape, is_descendant, segments, unescape};
+
 /// One reported value. There is no object: objects are flattened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Scalar {
@@ -27,91 +38,56 @@ pub enum Scalar {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Fields(pub BTreeMap<Box<str>, Scalar>);
 
-/// Bounds on a nested object that is flattened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FlattenLimits {
-    /// Objects and arrays within one another, the outermost included.
-    pub depth_max: usize,
-    /// Values in the flat map.
-    pub fields_max: usize,
-    /// Length of an escaped path.
-    pub path_bytes_max: usize,
-}
-
-impl Default for FlattenLimits {
-    fn default() -> Self {
-        Self { depth_max: 32, fields_max: 1_000, path_bytes_max: 512 }
-    }
-}
-
-/// Why an object cannot be flattened.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FlattenError {
-    /// Nested too deeply.
-    #[error("{path} is nested more than {max} levels deep; flatten it or send it as text")]
-    Depth {
-        /// Where.
-        path: String,
-        /// The limit.
-        max: usize,
-    },
-    /// Too many values.
-    #[error("more than {max} values in one update; send them in several events")]
-    Fields {
-        /// The limit.
-        max: usize,
-    },
-    /// A path that is too long.
-    #[error("the path that starts {start:?} is longer than {max} bytes")]
-    Path {
-        /// Its first characters.
-        start: String,
-        /// The limit.
-        max: usize,
-    },
-}
-
-impl Fields {
-    /// Flattens a nested object.
-    ///
-    /// # Errors
-    /// The limit that it passes.
-    pub fn flatten(
-        object: &serde_json::Map<String, serde_json::Value>,
-        limits: &FlattenLimits,
-    ) -> Result<Self, FlattenError> {
-        let _unused = (object, limits);
-        todo!()
-    }
-
-    /// The nested object again.
+impl Scalar {
+    /// A number, unless it is not finite: then there is no such JSON.
     #[must_use]
-    pub fn nest(&self) -> serde_json::Value {
-        todo!()
+    pub const fn number(value: f64) -> Option<Self> {
+        if value.is_finite() { Some(Self::Number(value)) } else { None }
     }
 
-    /// Writes the nested object as compact JSON.
+    /// Any JSON as one value: arrays and objects become their compact text, whole numbers beyond 63
+    /// bits become doubles.
+    #[must_use]
+    pub fn from_json(value: &Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Boolean(*value),
+            Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(integer), _) => Self::Integer(integer),
+                (None, Some(double)) => Self::number(double).unwrap_or(Self::Null),
+                (None, None) => Self::Null,
+            },
+            Value::String(text) => Self::String(text.as_str().into()),
+            Value::Array(_) | Value::Object(_) => Self::Json(value.to_string().into_boxed_str()),
+        }
+    }
+
+    /// The JSON that it stands for; JSON text becomes what it says.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Boolean(value) => Value::from(*value),
+            Self::Integer(value) => Value::from(*value),
+            Self::Number(value) => Value::from(*value),
+            Self::String(text) => Value::from(&**text),
+            // Text nested beyond what the parser follows stays text.
+            Self::Json(text) => serde_json::from_str(text).unwrap_or_else(|_| Value::from(&**text)),
+        }
+    }
+
+    /// Writes the JSON that it stands for.
     pub fn write_json(&self, out: &mut Vec<u8>) {
-        let _unused = out;
-        todo!()
+        match self {
+            Self::Null => out.extend_from_slice(b"null"),
+            Self::Boolean(value) => token::boolean(*value, out),
+            Self::Integer(value) => token::integer(*value, out),
+            Self::Number(value) => token::number(*value, out),
+            Self::String(text) => token::string(text, out),
+            Self::Json(text) => out.extend_from_slice(text.as_bytes()),
+        }
     }
 }
 
-/// The proper ancestors of an escaped path, shortest first: `a.b.c` → `a`, `a.b`.
-pub fn ancestors(path: &str) -> impl Iterator<Item = &str> {
-    let _unused = path;
-    std::iter::empty()
-}
-
-/// Whether `path` lies below `of` (both escaped); a path is no descendant of itself.
-#[must_use]
-pub fn is_descendant(path: &str, of: &str) -> bool {
-    path.len() > of.len() && path.starts_with(of) && path.as_bytes()[of.len()] == b'.'
-}
-
-/// Escapes one name for use as a segment of a path: a dot or a backslash gets a backslash before it.
-#[must_use]
-pub fn escape(name: &str) -> std::borrow::Cow<'_, str> {
-    let _unused = name;
-    todo!()
-}
+#[cfg(test)]
+mod tests;

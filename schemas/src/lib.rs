@@ -11,6 +11,7 @@ pub mod fields;
 pub mod json;
 pub mod registry;
 pub mod rejected;
+mod token;
 pub mod wire;
 
 pub use control::Control;

@@ -100,6 +100,19 @@ impl<'de> Deserialize<'de> for FieldsRecord<'_> {
     }
 }
 
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "lowercase")]
+enum Member {
+    Integers,
+    Numbers,
+    Booleans,
+    Strings,
+    Json,
+    Removed,
+    #[serde(other)]
+    Other,
+}
+
 struct FieldsVisitor;
 
 impl<'de> Visitor<'de> for FieldsVisitor {
@@ -111,16 +124,16 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut record: A) -> Result<Self::Value, A::Error> {
         let mut fields = BTreeMap::new();
-        while let Some(member) = record.next_key::<&str>()? {
+        while let Some(member) = record.next_key::<Member>()? {
             let into = &mut fields;
             match member {
-                "integers" => record.next_value_seed(MapInto::<i64>::new(into))?,
-                "numbers" => record.next_value_seed(MapInto::<f64>::new(into))?,
-                "booleans" => record.next_value_seed(MapInto::<bool>::new(into))?,
-                "strings" => record.next_value_seed(MapInto::<Text>::new(into))?,
-                "json" => record.next_value_seed(MapInto::<Json>::new(into))?,
-                "removed" => record.next_value_seed(RemovedInto(into))?,
-                _ => {
+                Member::Integers => record.next_value_seed(MapInto::<i64>::new(into))?,
+                Member::Numbers => record.next_value_seed(MapInto::<f64>::new(into))?,
+                Member::Booleans => record.next_value_seed(MapInto::<bool>::new(into))?,
+                Member::Strings => record.next_value_seed(MapInto::<Text>::new(into))?,
+                Member::Json => record.next_value_seed(MapInto::<Json>::new(into))?,
+                Member::Removed => record.next_value_seed(RemovedInto(into))?,
+                Member::Other => {
                     record.next_value::<IgnoredAny>()?;
                 }
             }

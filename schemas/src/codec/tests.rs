@@ -1,4 +1,6 @@
+use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value;
+use apache_avro::writer::datum::GenericDatumWriter;
 use proptest::prelude::*;
 
 use super::DecodeError;
@@ -35,9 +37,14 @@ fn by_apache(subject: Subject, frame: &[u8]) -> Value {
     let registered = registry::by_id(id).unwrap();
     assert_eq!(registered.subject, subject);
     let schema = apache_avro::Schema::parse_str(registered.schema_text).unwrap();
-    let value = apache_avro::from_avro_datum(&schema, &mut body, None).unwrap();
+    let value = read_by_apache(&schema, &mut body);
     assert!(body.is_empty());
     value
+}
+
+fn read_by_apache(schema: &apache_avro::Schema, body: &mut &[u8]) -> Value {
+    let reader = GenericDatumReader::builder(schema).build().unwrap();
+    reader.read_value(body).unwrap()
 }
 
 fn member(value: &Value, path: &[&str]) -> Value {
@@ -138,10 +145,11 @@ fn fields_are_typed_maps_for_other_readers() {
 fn foreign(frame: &[u8], edit: impl FnOnce(&mut Value)) -> Vec<u8> {
     let (id, mut body) = wire::split(frame).unwrap();
     let schema = apache_avro::Schema::parse_str(registry::by_id(id).unwrap().schema_text).unwrap();
-    let mut value = apache_avro::from_avro_datum(&schema, &mut body, None).unwrap();
+    let mut value = read_by_apache(&schema, &mut body);
     edit(&mut value);
     let mut other = wire::start(id, 0);
-    other.extend(apache_avro::to_avro_datum(&schema, value).unwrap());
+    let writer = GenericDatumWriter::builder(&schema).build().unwrap();
+    writer.write_value(&mut other, value).unwrap();
     other
 }
 
