@@ -1,4 +1,111 @@
-//! Changes of `wakeline.control`: tokens, tenants, revocations.
+//! Changes of `wakeline.control`: tokens, tenants, revocations. Each is appended, and answered when
+//! this node has folded it.
+
+mod members;
+mod tenants;
+mod tokens;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use journal::{AppendError, Appender, Clock, Journal, NewRecord};
+use schemas::Micros;
+
+use crate::Directory;
+
+pub use members::{InvalidMember, TokenMembers, parse_expiry};
+pub use tenants::TenantRefused;
+pub use tokens::{Issued, TokenPage, TokenRefused, Visible};
+
+/// Settings of [`Administration`].
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How long the log may take to confirm a change.
+    pub append_within: Duration,
+    /// How long this node may take to fold a confirmed change.
+    pub fold_within: Duration,
+    /// Devices that a token may name.
+    pub devices_max: usize,
+    /// Permissions, and organizations, that a token may have.
+    pub grants_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            append_within: Duration::from_secs(10),
+            fold_within: Duration::from_secs(5),
+            devices_max: 2_000,
+            grants_max: 100,
+        }
+    }
+}
+
+/// Why a change is not in force on this node.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// The log did not confirm it.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// The log has it, but this node has not read it back in time: other nodes may act on it.
+    #[error("the change is in the log, but this node has not folded it in time")]
+    NotFolded,
+    /// There is no randomness to make a secret of.
+    #[error("the system gives no random bytes: {reason}")]
+    Randomness {
+        /// What the system said.
+        reason: String,
+    },
+}
 
 /// Appends control records and waits until this node has folded them.
-pub struct Administration {}
+pub struct Administration {
+    settings: Settings,
+    appender: Arc<dyn Appender>,
+    layout: schemas::control::Layout,
+    directory: Arc<Directory>,
+    clock: Clock,
+    /// Held while a tenant is made, so that its first users make one record, not one each.
+    making_tenant: tokio::sync::Mutex<()>,
+}
+
+impl Administration {
+    /// Administration of the log whose control topic `directory` follows.
+    #[must_use]
+    pub fn new(settings: Settings, journal: &Journal, directory: Arc<Directory>, clock: Clock) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            appender: Arc::clone(&journal.appender),
+            layout: journal.layout.clone(),
+            directory,
+            clock,
+            making_tenant: tokio::sync::Mutex::new(()),
+        })
+    }
+
+    /// The directory that it keeps.
+    #[must_use]
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.directory
+    }
+
+    pub(crate) fn now(&self) -> Micros {
+        (self.clock)()
+    }
+
+    /// Appends one record and waits until it is folded.
+    async fn write(&self, record: NewRecord) -> Result<(), WriteError> {
+        let mut outcomes = self
+            .appender
+            .append(vec![record], self.settings.append_within)
+            .await;
+        let position = outcomes.pop().unwrap_or(Err(AppendError::Unknown))?;
+        let folded = self.directory.folded(position.offset);
+        tokio::time::timeout(self.settings.fold_within, folded)
+            .await
+            .map_err(|_| WriteError::NotFolded)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,7 @@ use crate::credential::{
 };
 use crate::failures::Failures;
 use fold::Fold;
+pub(crate) use follow::{record, tombstone};
 use metrics::Metrics;
 
 /// Id of the principal that the admin token proves.
@@ -217,9 +218,21 @@ impl Directory {
         self.fold.read().tokens.record(id)
     }
 
-    /// The records of all API tokens, of one tenant or of all, in no order.
-    pub(crate) fn tokens(&self, tenant: Option<&str>) -> Vec<Token> {
-        self.fold.read().tokens.records(tenant)
+    /// The records of API tokens, of one tenant or of all, newest first: at most `limit`, after the
+    /// one named.
+    pub(crate) fn tokens(
+        &self,
+        tenant: Option<&str>,
+        after: Option<(Micros, &str)>,
+        limit: usize,
+    ) -> Vec<Token> {
+        self.fold.read().tokens.records(tenant, after, limit)
+    }
+
+    /// The time from which credentials of `subject` must be to be good; the earliest without a
+    /// revocation.
+    pub(crate) fn not_before(&self, subject: &str) -> Micros {
+        self.fold.read().not_before(subject).unwrap_or(Micros::MIN)
     }
 
     /// Returns once the record at `offset` is folded.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use journal::{Placement, Record};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use schemas::Micros;
-use schemas::control::{Control, Revocation, Tenant};
+use schemas::control::{Control, Revocation, Tenant, Token};
 
 use super::tokens::Tokens;
 
@@ -13,10 +13,26 @@ use super::tokens::Tokens;
 pub(crate) struct TenantEntry {
     pub(crate) tenant: Arc<Tenant>,
     pub(crate) placement: Arc<Placement>,
-    /// The newest record of the tenant says something else than the first, which holds. Compaction
-    /// would keep the newest, so the first must be appended again.
-    contested: bool,
 }
+
+/// A record whose newest version does not hold. Compaction would keep the newest, so what holds must
+/// be appended again.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Repair {
+    /// Two nodes made the tenant at once: the first record holds.
+    Tenant(Arc<Tenant>),
+    /// The token was changed by one node while another took it back: it stays taken back.
+    Token {
+        /// The token.
+        id: Box<str>,
+        /// Time of the late change.
+        at: Micros,
+    },
+}
+
+/// Removed tokens that are remembered, to tell a late change from a new token. The two cross within
+/// seconds, so that forgetting all of them now and then does no harm.
+const REMOVED_MAX: usize = 65_536;
 
 /// What all records so far mean.
 pub(crate) struct Fold {
@@ -24,6 +40,9 @@ pub(crate) struct Fold {
     pub(crate) tokens: Tokens,
     pub(crate) tenants: FxHashMap<Box<str>, TenantEntry>,
     revocations: FxHashMap<Box<str>, Micros>,
+    removed: FxHashSet<Box<str>>,
+    /// By the key of the record.
+    repairs: FxHashMap<Box<str>, Repair>,
 }
 
 /// What one record did.
@@ -44,6 +63,8 @@ impl Fold {
             tokens: Tokens::default(),
             tenants: FxHashMap::default(),
             revocations: FxHashMap::default(),
+            removed: FxHashSet::default(),
+            repairs: FxHashMap::default(),
         }
     }
 
@@ -59,14 +80,8 @@ impl Fold {
             return Effect::Unreadable;
         }
         match control {
-            Control::Token(token) => {
-                if self.tokens.put(&token) {
-                    Effect::Changed
-                } else {
-                    Effect::Unreadable
-                }
-            }
-            Control::Tenant(tenant) => self.put_tenant(tenant),
+            Control::Token(token) => self.put_token(&token, record),
+            Control::Tenant(tenant) => self.put_tenant(tenant, &record.key),
             Control::Revocation(revocation) => self.put_revocation(revocation),
             // Others fold these: the projector the rules, `node` the layout.
             Control::Rule(_) | Control::Layout(_) => Effect::Unchanged,
@@ -78,23 +93,40 @@ impl Fold {
         self.revocations.get(subject).copied()
     }
 
-    /// The tenants whose first record must be appended again; asks for each once.
-    pub(crate) fn take_contested(&mut self) -> Vec<Arc<Tenant>> {
-        self.tenants
-            .values_mut()
-            .filter_map(|entry| std::mem::take(&mut entry.contested).then(|| Arc::clone(&entry.tenant)))
-            .collect()
+    /// What must be appended again; each is told once.
+    pub(crate) fn take_repairs(&mut self) -> Vec<Repair> {
+        self.repairs.drain().map(|(_, repair)| repair).collect()
     }
 
-    fn put_tenant(&mut self, tenant: Tenant) -> Effect {
-        if let Some(first) = self.tenants.get_mut(&tenant.id) {
-            first.contested = first.tenant.spread != tenant.spread;
+    fn put_token(&mut self, token: &Token, record: &Record) -> Effect {
+        if self.removed.contains(&token.id) {
+            let repair = Repair::Token {
+                id: token.id.clone(),
+                at: record.timestamp_ms.saturating_mul(1_000),
+            };
+            self.repairs.insert(record.key.clone(), repair);
+            return Effect::Unchanged;
+        }
+        if self.tokens.put(token) {
+            Effect::Changed
+        } else {
+            Effect::Unreadable
+        }
+    }
+
+    fn put_tenant(&mut self, tenant: Tenant, key: &str) -> Effect {
+        if let Some(first) = self.tenants.get(&tenant.id) {
+            if first.tenant.spread == tenant.spread {
+                self.repairs.remove(key);
+            } else {
+                let first = Repair::Tenant(Arc::clone(&first.tenant));
+                self.repairs.insert(key.into(), first);
+            }
             return Effect::Unchanged;
         }
         let entry = TenantEntry {
             placement: Arc::new(Placement::new(&tenant.id, tenant.spread, self.partitions)),
             tenant: Arc::new(tenant),
-            contested: false,
         };
         self.tenants.insert(entry.tenant.id.clone(), entry);
         Effect::Changed
@@ -110,8 +142,15 @@ impl Fold {
     }
 
     fn remove(&mut self, key: &str) -> Effect {
+        self.repairs.remove(key);
         let removed = match key.split_once('/') {
-            Some(("token", id)) => self.tokens.remove(id),
+            Some(("token", id)) => {
+                if self.removed.len() >= REMOVED_MAX {
+                    self.removed.clear();
+                }
+                self.removed.insert(id.into());
+                self.tokens.remove(id)
+            }
             Some(("tenant", id)) => self.tenants.remove(id).is_some(),
             Some(("revocation", subject)) => self.revocations.remove(subject).is_some(),
             Some(_) => false,

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use journal::{Batch, Headers, Journal, NewRecord, Offset, ReadError, Record, TailError, Topic};
 use schemas::Control;
+use schemas::control::Tenant;
 use tokio_util::sync::CancellationToken;
 
-use super::fold::{Effect, Fold};
+use super::fold::{Effect, Fold, Repair};
 use super::{Directory, Health};
 
 /// The one partition of the topic.
@@ -207,26 +208,27 @@ impl Directory {
         }
     }
 
-    /// Appends again the first record of tenants whose newest says something else. Every node that
-    /// sees it does so; the copies are equal, so they contest nothing.
+    /// Appends again what holds where the newest record says something else. Every node that sees it
+    /// does so; the copies are equal, so they contest nothing.
     async fn repair(&self, journal: &Journal) {
-        let contested = self.fold.write().take_contested();
-        if contested.is_empty() {
+        let repairs = self.fold.write().take_repairs();
+        if repairs.is_empty() {
             return;
         }
-        let records = contested
-            .iter()
-            .map(|tenant| {
-                record(
-                    &Control::Tenant((**tenant).clone()),
-                    journal.layout.generation,
-                    tenant.created_at,
-                )
+        let generation = journal.layout.generation;
+        let records = repairs
+            .into_iter()
+            .map(|repair| match repair {
+                Repair::Tenant(tenant) => {
+                    let at = tenant.created_at;
+                    record(&Control::Tenant(Tenant::clone(&tenant)), generation, at)
+                }
+                Repair::Token { id, at } => tombstone(&format!("token/{id}"), "token", generation, at),
             })
             .collect();
         for outcome in journal.appender.append(records, REPAIR_WITHIN).await {
             if let Err(error) = outcome {
-                tracing::warn!(%error, "the first record of a contested tenant could not be restored");
+                tracing::warn!(%error, "a contested control record could not be put right");
             }
         }
     }

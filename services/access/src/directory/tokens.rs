@@ -91,6 +91,11 @@ impl Entry {
         (self.expires_at != NEVER).then_some(self.expires_at)
     }
 
+    /// By age, then by id.
+    fn order(&self) -> (Micros, &str) {
+        (self.created_at, self.id.as_str())
+    }
+
     pub(crate) fn principal(&self) -> Principal {
         Principal {
             id: self.id.as_str().into(),
@@ -153,14 +158,23 @@ impl Tokens {
         self.get(id).map(Entry::token)
     }
 
-    /// Every record, of one tenant or of all, in no order.
-    pub(crate) fn records(&self, tenant: Option<&str>) -> Vec<Token> {
-        self.blocks
+    /// The newest records, of one tenant or of all: at most `limit`, older than the one named.
+    pub(crate) fn records(
+        &self,
+        tenant: Option<&str>,
+        after: Option<(Micros, &str)>,
+        limit: usize,
+    ) -> Vec<Token> {
+        let mut entries: Vec<&Entry> = self
+            .blocks
             .iter()
             .flatten()
             .filter(|entry| tenant.is_none_or(|tenant| entry.grant.tenant.as_deref() == Some(tenant)))
-            .map(Entry::token)
-            .collect()
+            .filter(|entry| after.is_none_or(|after| entry.order() < after))
+            .collect();
+        entries.sort_unstable_by(|a, b| b.order().cmp(&a.order()));
+        entries.truncate(limit);
+        entries.into_iter().map(Entry::token).collect()
     }
 
     /// Adds or replaces. Answers whether the token can be kept: others' ids may be too long.

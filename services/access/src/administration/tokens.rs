@@ -1,0 +1,304 @@
+//! Tokens: made, changed, listed and taken back, never above the grants of who does it.
+
+use schemas::Micros;
+use schemas::control::{Control, Revocation, Role, Token};
+
+use super::members::InvalidMember;
+use super::{Administration, TenantRefused, TokenMembers, WriteError};
+use crate::credential::{DeviceToken, NewApiToken, digest, last_four};
+use crate::directory::{record, tombstone};
+use crate::principal::device_subject;
+use crate::{Principal, Scope};
+
+/// Begins the id of a device's signed tokens, which have no record.
+const DEVICE_ID_PREFIX: &str = "device:";
+
+/// Why nothing was done to a token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenRefused {
+    /// A member that cannot be.
+    #[error(transparent)]
+    Invalid(#[from] InvalidMember),
+    /// More than the principal's own grants.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// There is no such token within the principal's reach.
+    #[error("there is no such token")]
+    NotFound,
+    /// Its tenant could not be made.
+    #[error(transparent)]
+    Tenant(TenantRefused),
+    /// The log did not take it.
+    #[error(transparent)]
+    Log(#[from] WriteError),
+}
+
+/// A token as people may see it: without hash or secret.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Visible(pub Token);
+
+/// A token that was just made: the only time that its secret is there to see.
+#[derive(Clone)]
+pub struct Issued {
+    /// The credential.
+    pub credential: String,
+    /// The rest.
+    pub token: Visible,
+}
+
+/// Some tokens, newest first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenPage {
+    /// The tokens.
+    pub tokens: Vec<Visible>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<(Micros, Box<str>)>,
+}
+
+impl Administration {
+    /// Makes a token. A `device` token is signed and has no record.
+    ///
+    /// # Errors
+    /// When it may not be made, cannot be, or the log does not take it.
+    pub async fn create_token(
+        &self,
+        actor: &Principal,
+        members: TokenMembers,
+    ) -> Result<Issued, TokenRefused> {
+        administers(actor)?;
+        let now = self.now();
+        let mut token = Token {
+            id: Box::default(),
+            hash: [0; 32],
+            last_four: Box::default(),
+            role: Role::User,
+            tenant: actor.tenant.clone(),
+            devices: None,
+            permissions: Vec::new(),
+            staff: false,
+            superuser: false,
+            organizations: Vec::new(),
+            created_at: now,
+            expires_at: actor.expires_at,
+        };
+        if members.role.is_none() {
+            return Err(InvalidMember::new("role", "is needed").into());
+        }
+        members.apply(&mut token, &self.settings, now)?;
+        within_grants(actor, &token)?;
+        if let Some(tenant) = &token.tenant
+            && actor.role == Role::System
+        {
+            self.ensure_tenant(tenant).await.map_err(TokenRefused::Tenant)?;
+        }
+        if token.role == Role::Device {
+            return self.sign_device_token(token);
+        }
+        let mut random = [0; 40];
+        getrandom::fill(&mut random).map_err(|error| WriteError::Randomness {
+            reason: error.to_string(),
+        })?;
+        let secret = NewApiToken::new(&random);
+        token.hash = digest(&secret.text);
+        token.last_four = last_four(&secret.text).into();
+        token.id = secret.id.into();
+        self.put(&token).await?;
+        tracing::info!(token = %token.id, role = token.role.word(), by = %actor.id, "token made");
+        Ok(Issued {
+            credential: secret.text,
+            token: Visible(token),
+        })
+    }
+
+    /// Changes what the members say; the secret stays.
+    ///
+    /// # Errors
+    /// When it may not be changed so, cannot be, or the log does not take it.
+    pub async fn change_token(
+        &self,
+        actor: &Principal,
+        id: &str,
+        members: TokenMembers,
+    ) -> Result<Visible, TokenRefused> {
+        if id.starts_with(DEVICE_ID_PREFIX) {
+            let message = "device tokens are signed and cannot be changed: revoke it and make another";
+            return Err(InvalidMember::new("id", message).into());
+        }
+        let mut token = self.token(actor, id)?.0;
+        within_grants(actor, &token)?;
+        members.apply(&mut token, &self.settings, self.now())?;
+        if token.role == Role::Device {
+            return Err(InvalidMember::new("role", "a token cannot become a device token").into());
+        }
+        within_grants(actor, &token)?;
+        if let Some(tenant) = &token.tenant
+            && actor.role == Role::System
+        {
+            self.ensure_tenant(tenant).await.map_err(TokenRefused::Tenant)?;
+        }
+        self.put(&token).await?;
+        tracing::info!(token = id, by = %actor.id, "token changed");
+        Ok(Visible(token))
+    }
+
+    /// Takes a token back, or all tokens of a device issued until now (`device:<tenant>/<device>`).
+    ///
+    /// # Errors
+    /// When there is none within reach, or the log does not take it.
+    pub async fn revoke_token(&self, actor: &Principal, id: &str) -> Result<(), TokenRefused> {
+        let now = self.now();
+        let generation = self.layout.generation;
+        let record = if let Some(subject) = id.strip_prefix(DEVICE_ID_PREFIX) {
+            let (tenant, device) = subject.split_once('/').ok_or(TokenRefused::NotFound)?;
+            if !actor.may_administer(tenant) || !actor.devices.contains(device) {
+                return Err(TokenRefused::NotFound);
+            }
+            let revocation = Control::Revocation(Revocation {
+                subject: id.into(),
+                not_before: now + 1, // what was issued in this very microsecond goes too
+            });
+            record(&revocation, generation, now)
+        } else {
+            let token = self.token(actor, id)?.0;
+            tombstone(&format!("token/{}", token.id), "token", generation, now)
+        };
+        self.write(record).await?;
+        tracing::info!(token = id, by = %actor.id, "token revoked");
+        Ok(())
+    }
+
+    /// One token.
+    ///
+    /// # Errors
+    /// When there is none within reach.
+    pub fn token(&self, actor: &Principal, id: &str) -> Result<Visible, TokenRefused> {
+        let token = self.directory.token(id).ok_or(TokenRefused::NotFound)?;
+        let within_reach = match token.tenant.as_deref() {
+            Some(tenant) => actor.may_administer(tenant),
+            None => actor.role == Role::System,
+        };
+        if within_reach {
+            Ok(Visible(token))
+        } else {
+            Err(TokenRefused::NotFound)
+        }
+    }
+
+    /// At most `limit` tokens of `tenant`, newest first, after the page that ended at `after`.
+    /// Without a tenant, those of all and of none: for `system` only.
+    ///
+    /// # Errors
+    /// When the principal may not see them.
+    pub fn tokens(
+        &self,
+        actor: &Principal,
+        tenant: Option<&str>,
+        after: Option<(Micros, &str)>,
+        limit: usize,
+    ) -> Result<TokenPage, TokenRefused> {
+        administers(actor)?;
+        let within_reach = match tenant {
+            Some(tenant) => actor.may_administer(tenant),
+            None => actor.role == Role::System,
+        };
+        if !within_reach {
+            return Err(TokenRefused::Forbidden(
+                "the tokens of that tenant are not yours to see",
+            ));
+        }
+        let mut tokens = self.directory.tokens(tenant, after, limit.saturating_add(1));
+        let more = tokens.len() > limit;
+        tokens.truncate(limit);
+        let next = tokens
+            .last()
+            .filter(|_| more)
+            .map(|last| (last.created_at, last.id.clone()));
+        Ok(TokenPage {
+            tokens: tokens.into_iter().map(Visible).collect(),
+            next,
+        })
+    }
+
+    fn sign_device_token(&self, mut token: Token) -> Result<Issued, TokenRefused> {
+        let tenant = token.tenant.clone().unwrap_or_default();
+        let [device] = token.devices.as_deref().unwrap_or_default() else {
+            return Err(InvalidMember::new("devices", "a device token names exactly one").into());
+        };
+        let plain = token.permissions.is_empty() && token.organizations.is_empty();
+        if !plain || token.staff || token.superuser {
+            let message = "a device token has no permissions, organizations or flags";
+            return Err(InvalidMember::new("permissions", message).into());
+        }
+        let subject = device_subject(&tenant, device);
+        // A node whose clock is behind that of the one that revoked would issue a token void at once.
+        let issued_at = token.created_at.max(self.directory.not_before(&subject));
+        let credential = self.directory.seal(&DeviceToken {
+            tenant,
+            device: device.clone(),
+            issued_at,
+            expires_at: token.expires_at,
+        });
+        token.created_at = issued_at;
+        token.last_four = last_four(&credential).into();
+        token.id = subject.into();
+        Ok(Issued {
+            credential,
+            token: Visible(token),
+        })
+    }
+
+    async fn put(&self, token: &Token) -> Result<(), WriteError> {
+        let control = Control::Token(token.clone());
+        self.write(record(&control, self.layout.generation, self.now()))
+            .await
+    }
+}
+
+fn administers(actor: &Principal) -> Result<(), TokenRefused> {
+    match actor.role {
+        Role::System | Role::Admin => Ok(()),
+        Role::User | Role::Ingest | Role::Device => Err(TokenRefused::Forbidden(
+            "only admin and system tokens manage tokens",
+        )),
+    }
+}
+
+/// Whether `actor` may give what `token` grants.
+fn within_grants(actor: &Principal, token: &Token) -> Result<(), TokenRefused> {
+    if actor.role == Role::System {
+        return Ok(());
+    }
+    let forbid = |message| Err(TokenRefused::Forbidden(message));
+    if token.role == Role::System || token.superuser {
+        return forbid("only a system token makes system tokens and superusers");
+    }
+    if !token
+        .tenant
+        .as_deref()
+        .is_some_and(|tenant| actor.may_administer(tenant))
+    {
+        return forbid("an admin manages the tokens of its own tenant only");
+    }
+    if token.staff && !actor.staff {
+        return forbid("only staff makes staff");
+    }
+    let own = |organization: &str| {
+        actor.organizations.contains(organization) || actor.tenant.as_deref() == Some(organization)
+    };
+    if !token.organizations.iter().all(|organization| own(organization)) {
+        return forbid("an admin gives its own organizations only");
+    }
+    let within_scope = match (&actor.devices, &token.devices) {
+        (Scope::All, _) => true,
+        (Scope::Devices(_), None) => false,
+        (Scope::Devices(own), Some(devices)) => devices.iter().all(|device| own.contains(device)),
+    };
+    if !within_scope {
+        return forbid("an admin that is limited to devices gives these only: name them");
+    }
+    match (actor.expires_at, token.expires_at) {
+        (Some(own), Some(expires_at)) if expires_at <= own => Ok(()),
+        (None, _) => Ok(()),
+        (Some(_), _) => forbid("a token does not outlive the one that makes it: give an earlier expires"),
+    }
+}
