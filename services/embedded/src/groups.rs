@@ -26,7 +26,9 @@ use claim::EmbeddedClaim;
 
 /// The groups that anyone has joined.
 #[derive(Default)]
-pub(crate) struct GroupTable(Mutex<HashMap<(Box<str>, Topic), Arc<Group>>>);
+pub(crate) struct GroupTable(Mutex<HashMap<GroupName, Arc<Group>>>);
+
+type GroupName = (Box<str>, Topic);
 
 /// The group port.
 pub(crate) struct EmbeddedGroups {

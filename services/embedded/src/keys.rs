@@ -14,9 +14,9 @@
 //! | | `s` / `e`, topic code, partition u32 | u64 first offset kept / least next offset |
 //! | | `p` / `b`, topic code, partition u32 | u64 offset that compaction / removal of tombstones has reached |
 //! | | `g`, topic code, partition u32, group | u64 epoch of the claim, then u64 committed offset or nothing |
-//! | `state` | `d`, partition u32, tenant, NUL, device | a document row (`store/row.rs`) |
-//! | | `i`, device, NUL, tenant | nothing |
-//! | | `l`, location, NUL, tenant, NUL, device | nothing |
+//! | `state` | `d`, generation u32, partition u32, tenant, NUL, device | a document row (`store/row.rs`) |
+//! | | `i`, generation u32, device, NUL, tenant | nothing |
+//! | | `l`, generation u32, location, NUL, tenant, NUL, device | nothing |
 //! | | `x`, deleted_at i64 (sign flipped), key of the document's row | nothing |
 //! | | `a`, generation u32, partition u32 | progress (`store/progress.rs`) |
 //! | `history` | `d`, tenant, NUL, device, NUL, kind code, !received_at u64, partition u32, offset u64 | late u8, event |

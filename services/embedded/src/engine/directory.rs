@@ -1,7 +1,9 @@
 //! Opening the directory: whose it is, what it is, and whether all that was acknowledged is there.
 
+mod wal;
+
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fjall::PersistMode;
 
@@ -40,7 +42,8 @@ pub(super) fn open(dir: &Path, settings: &Settings) -> Result<Opened, OpenError>
         LockError::Io(error) => not_writable(error),
     })?;
     clear_unfinished(dir)?;
-    let tables = Tables::open(dir, settings).map_err(|error| explain(dir, error))?;
+    let cut = mend(dir)?;
+    let tables = open_tables(dir, settings)?;
     let engine = |error| explain(dir, error);
     match tables
         .meta
@@ -64,9 +67,13 @@ pub(super) fn open(dir: &Path, settings: &Settings) -> Result<Opened, OpenError>
         return Err(OpenError::Damaged {
             dir: dir.to_owned(),
             reason: format!(
-                "its last {missing} commits, which were acknowledged, are missing; restore a backup, or \
+                "its last {missing} commits, which were acknowledged, are missing{}; restore a backup, or \
                  delete the file `durable` in it to go on without them (clients are then told that the \
-                 log is another one)"
+                 log is another one)",
+                cut.map_or_else(String::new, |cut| format!(
+                    " (what is left of them is in {})",
+                    cut.display()
+                ))
             ),
         });
     }
@@ -81,6 +88,37 @@ pub(super) fn open(dir: &Path, settings: &Settings) -> Result<Opened, OpenError>
     opened.durable.note(commit).map_err(not_writable)?;
     opened.durable.sync().map_err(not_writable)?;
     Ok(opened)
+}
+
+/// Readies the write-ahead files for recovery: cuts off the end of the newest one where a power loss
+/// tore it, and refuses damage elsewhere. Where what was cut off is kept, if anything was.
+fn mend(dir: &Path) -> Result<Option<PathBuf>, OpenError> {
+    let version = std::fs::read(dir.join("version")).unwrap_or_default();
+    if version != [b'F', b'J', b'L', FJALL_FORMAT] {
+        // Not a form that can be checked; opening says why.
+        return Ok(None);
+    }
+    wal::mend(dir).map_err(|error| match error {
+        wal::MendError::Io(error) => OpenError::Failed {
+            dir: dir.to_owned(),
+            reason: error.to_string(),
+        },
+        wal::MendError::Damaged { file, at } => OpenError::Damaged {
+            dir: dir.to_owned(),
+            reason: format!("its file {file} is not readable from byte {at} on; restore a backup"),
+        },
+    })
+}
+
+/// Opens the database. fjall asserts where it does not expect damage; that must not end the process.
+fn open_tables(dir: &Path, settings: &Settings) -> Result<Tables, OpenError> {
+    match std::panic::catch_unwind(|| Tables::open(dir, settings)) {
+        Ok(opened) => opened.map_err(|error| explain(dir, error)),
+        Err(_) => Err(OpenError::Damaged {
+            dir: dir.to_owned(),
+            reason: "its tables are not as they were written; restore a backup".to_owned(),
+        }),
+    }
 }
 
 /// The instance that the directory is; a new one if it is new, copied, restored or `doubtful`.
@@ -179,7 +217,18 @@ fn explain(dir: &Path, error: fjall::Error) -> OpenError {
             dir,
             reason: error.to_string(),
         },
-        error => OpenError::Damaged {
+        fjall::Error::Poisoned | fjall::Error::KeyspaceDeleted => OpenError::Failed {
+            dir,
+            reason: error.to_string(),
+        },
+        error @ (fjall::Error::Storage(_)
+        | fjall::Error::Io(_)
+        | fjall::Error::JournalRecovery(_)
+        | fjall::Error::Decompress(_)
+        | fjall::Error::InvalidTrailer
+        | fjall::Error::InvalidTag(_)
+        | fjall::Error::Unrecoverable
+        | _) => OpenError::Damaged {
             dir,
             reason: format!("{error}; restore a backup"),
         },

@@ -89,20 +89,16 @@ fn advance_step(
     let mut batch = removal(tables, partition);
     let mut removed = 0;
     let mut next = until;
-    let mut looked = 0;
     // What this step has put into the batch, which the table does not show yet.
     let mut fresh: HashMap<Vec<u8>, Offset> = HashMap::new();
-    for guard in tables
-        .log
-        .range(keys::record(topic, number, from)..keys::record(topic, number, until))
-    {
+    let range = keys::record(topic, number, from)..keys::record(topic, number, until);
+    for (looked, guard) in tables.log.range(range).enumerate() {
         let (key, value) = guard.into_inner()?;
         let offset = keys::offset_of(&key).ok_or(StoredError::Key)?;
         if looked == inner.settings.maintenance_step_rows.max(1) {
             next = offset;
             break;
         }
-        looked += 1;
         let (record_key, tombstone) = record::key(offset, &value).map_err(StoredError::from)?;
         let kept_key = keys::kept(topic, number, record_key);
         let kept = match fresh.get(&kept_key) {

@@ -1,4 +1,4 @@
-//! The life time of history, and of the rows of deleted documents.
+//! The life time of history, of the rows of deleted documents, and of rows of older layouts.
 //!
 //! Rows of history stand newest first within their device and kind, so one seek finds all that are
 //! over. The sweep goes round the tables, some rows at a time; reads hide what is over already.
@@ -35,6 +35,7 @@ impl Sweep {
             Extent::Some => inner.settings.maintenance_steps_max,
         };
         let mut removed = forget_deleted(inner, tables, now, &mut steps_left)?;
+        removed += forget_layouts(inner, tables, &mut steps_left)?;
         while steps_left > 0 {
             steps_left -= 1;
             go_on(inner)?;
@@ -119,6 +120,33 @@ fn forget_deleted(
             break;
         }
         batch.commit()?;
+    }
+    Ok(removed)
+}
+
+/// Forgets the rows of layouts before the present one.
+fn forget_layouts(inner: &Inner, tables: &Tables, steps_left: &mut usize) -> Result<u64, MaintainError> {
+    let generation = inner.generation();
+    let mut removed = 0;
+    for kind in row::OF_LAYOUT {
+        let older = vec![kind]..row::generation_prefix(kind, generation);
+        while *steps_left > 0 {
+            *steps_left -= 1;
+            go_on(inner)?;
+            let mut batch = tables.database.batch();
+            for guard in tables
+                .state
+                .range(older.clone())
+                .take(inner.settings.maintenance_step_rows.max(1))
+            {
+                batch.remove(&tables.state, guard.key()?);
+                removed += 1;
+            }
+            if batch.is_empty() {
+                break;
+            }
+            batch.commit()?;
+        }
     }
     Ok(removed)
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use fjall::{OwnedWriteBatch, Readable};
-use journal::{Micros, Partition};
+use journal::{Micros, Offset, Partition};
 use state::{DeviceKey, Documents, Page, StoreError, Stored, Write};
 
 use super::page::{self, List};
-use super::row::{self, Version};
+use super::row;
 use super::{EmbeddedStore, Failure, corrupt, told};
 use crate::database::Tables;
 use crate::keys;
@@ -17,9 +17,10 @@ use crate::keys;
 #[async_trait]
 impl Documents for EmbeddedStore {
     async fn get(&self, keys: &[(Partition, DeviceKey)]) -> Result<Vec<Option<Stored>>, StoreError> {
+        let generation = self.inner.generation();
         let keys: Vec<Vec<u8>> = keys
             .iter()
-            .map(|(partition, key)| row::document_key(*partition, &key.tenant, &key.device))
+            .map(|(partition, key)| row::document_key(generation, *partition, key))
             .collect();
         let read = move |tables: &Tables| {
             keys.into_iter()
@@ -71,9 +72,10 @@ impl Documents for EmbeddedStore {
                 .ok_or(StoreError::BadPage)?;
             device = String::from_utf8(name.to_vec()).map_err(|_| StoreError::BadPage)?;
         }
+        let generation = self.inner.generation();
         let slots = partitions.get(first..).unwrap_or_default().iter();
         let ranges = slots.map(|partition| {
-            let prefix = row::tenant_prefix(*partition, tenant);
+            let prefix = row::tenant_prefix(generation, *partition, tenant);
             let name = std::mem::take(&mut device);
             Range {
                 from: from_after(&prefix, &name),
@@ -101,7 +103,7 @@ impl Documents for EmbeddedStore {
                 String::from_utf8(page::decode(List::Partition, after)?).map_err(|_| StoreError::BadPage)?
             }
         };
-        let prefix = row::partition_prefix(partition);
+        let prefix = row::partition_prefix(self.inner.generation(), partition);
         let range = Range {
             from: from_after(&prefix, &name),
             prefix,
@@ -115,7 +117,7 @@ impl Documents for EmbeddedStore {
     }
 
     async fn tenants_of(&self, device: &str) -> Result<Vec<Box<str>>, StoreError> {
-        let prefix = row::by_device_prefix(device);
+        let prefix = row::by_device_prefix(self.inner.generation(), device);
         let read = move |tables: &Tables| {
             let entries = entries(tables, &prefix)?;
             Ok(entries.into_iter().map(String::into_boxed_str).collect())
@@ -124,7 +126,7 @@ impl Documents for EmbeddedStore {
     }
 
     async fn devices_at(&self, location: &str) -> Result<Vec<DeviceKey>, StoreError> {
-        let prefix = row::by_location_prefix(location);
+        let prefix = row::by_location_prefix(self.inner.generation(), location);
         let read = move |tables: &Tables| {
             let entries = entries(tables, &prefix)?;
             let devices = entries.iter().filter_map(|entry| {
@@ -140,8 +142,8 @@ impl Documents for EmbeddedStore {
     }
 }
 
-/// What this batch has already decided about a row: its version and its location.
-type Fresh = HashMap<Vec<u8>, (Version, Option<Box<str>>)>;
+/// What this batch has already decided about a row: its source and its location.
+type Fresh = HashMap<Vec<u8>, (Offset, Option<Box<str>>)>;
 
 /// Adds one write to the batch, unless a newer one stands.
 fn stage(
@@ -152,22 +154,17 @@ fn stage(
     now: Micros,
     write: &Write,
 ) -> Result<(), Failure> {
-    let DeviceKey { tenant, device } = &write.key;
-    let key = row::document_key(write.partition, tenant, device);
+    let key = row::document_key(generation, write.partition, &write.key);
     let stands = match fresh.get(&key) {
         Some(decided) => Some(decided.clone()),
         None => match tables.state.get(&key)? {
-            Some(old) => Some((row::version(&old)?, row::location(&old)?.map(Into::into))),
+            Some(old) => Some((row::source(&old)?, row::location(&old)?.map(Into::into))),
             None => None,
         },
     };
-    let version = Version {
-        generation,
-        source: write.source,
-    };
     let mut old_location = None;
     if let Some((standing, location)) = stands {
-        if version < standing {
+        if write.source < standing {
             return Ok(());
         }
         old_location = location;
@@ -179,23 +176,27 @@ fn stage(
         None => None,
     };
     if let Some(old) = old_location.filter(|old| Some(old) != new_location.as_ref()) {
-        batch.remove(&tables.state, row::by_location(&old, tenant, device));
+        batch.remove(&tables.state, row::by_location(generation, &old, &write.key));
     }
     if let Some(location) = &new_location {
-        batch.insert(&tables.state, row::by_location(location, tenant, device), []);
+        batch.insert(
+            &tables.state,
+            row::by_location(generation, location, &write.key),
+            [],
+        );
     }
     match &write.document {
         Some(document) => {
-            batch.insert(&tables.state, row::by_device(device, tenant), []);
-            batch.insert(&tables.state, key.clone(), row::encode(version, document));
+            batch.insert(&tables.state, row::by_device(generation, &write.key), []);
+            batch.insert(&tables.state, key.clone(), row::encode(write.source, document));
         }
         None => {
-            batch.remove(&tables.state, row::by_device(device, tenant));
+            batch.remove(&tables.state, row::by_device(generation, &write.key));
             batch.insert(&tables.state, row::deletion_key(now, &key), []);
-            batch.insert(&tables.state, key.clone(), row::encode_deleted(version, now));
+            batch.insert(&tables.state, key.clone(), row::encode_deleted(write.source, now));
         }
     }
-    fresh.insert(key, (version, new_location));
+    fresh.insert(key, (write.source, new_location));
     Ok(())
 }
 
@@ -235,7 +236,7 @@ fn read_page(tables: &Tables, ranges: Vec<Range>, limit: usize) -> Result<Page, 
                 return Ok(page);
             }
             let position = match list {
-                List::Tenant => [&key[1..5], &key[prefix.len()..]].concat(),
+                List::Tenant => [&key[5..9], &key[prefix.len()..]].concat(),
                 List::Partition | List::History => key[prefix.len()..].to_vec(),
             };
             last = Some(page::encode(list, &position));

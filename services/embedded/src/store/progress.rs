@@ -33,7 +33,7 @@ impl Progress for EmbeddedStore {
         let inner = Arc::clone(&self.inner);
         let work = move |tables: &Tables| {
             let _writing = inner.documents.lock();
-            let standing = tables.state.get(key)?.and_then(|bytes| keys::u64_at(&bytes));
+            let standing = tables.state.get(&key)?.and_then(|bytes| keys::u64_at(&bytes));
             if standing.is_none_or(|standing| standing <= source) {
                 tables.state.insert(key, bytes)?;
             }

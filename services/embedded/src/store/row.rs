@@ -3,19 +3,21 @@
 //! | bytes | member |
 //! |---|---|
 //! | 1 | 1 = a document, 2 = it was deleted |
-//! | 4 | generation of the layout, big endian |
 //! | 8 | source offset, big endian |
 //! | of a document: varint, bytes | id of its location, so that the index is kept without decoding it; empty if it has none |
 //! | of a document: rest | the document, as `schemas` encodes it |
 //! | of a deletion: 8 | when, microseconds, big endian |
 //!
 //! A deletion stays a while, so that a late write of an older event loses against it.
+//!
+//! Every key begins with its kind and the generation of the layout: a newer layout sees nothing of an
+//! older one, whose rows maintenance removes.
 
 use std::sync::Arc;
 
 use journal::{Micros, Offset, Partition};
 use schemas::Document;
-use state::{StoreError, Stored};
+use state::{DeviceKey, StoreError, Stored};
 
 use super::corrupt;
 use crate::{keys, record};
@@ -34,71 +36,70 @@ const PROGRESS: u8 = b'a';
 const KIND_DOCUMENT: u8 = 1;
 const KIND_DELETED: u8 = 2;
 /// Length of what documents and deletions have in common.
-const HEAD_BYTES: usize = 13;
+const HEAD_BYTES: usize = 9;
 
-/// Which write is newer: of a later layout, or of the same and a later event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Version {
-    pub(super) generation: u32,
-    pub(super) source: Offset,
+/// The kinds of rows that belong to a layout.
+pub(crate) const OF_LAYOUT: [u8; 4] = [DOCUMENT, BY_DEVICE, BY_LOCATION, PROGRESS];
+
+/// What all keys of a kind begin with in one generation.
+pub(crate) fn generation_prefix(kind: u8, generation: u32) -> Vec<u8> {
+    let mut key = vec![kind];
+    key.extend_from_slice(&generation.to_be_bytes());
+    key
 }
 
 /// What every key of a document in `partition` begins with.
-pub(super) fn partition_prefix(partition: Partition) -> Vec<u8> {
-    let mut key = vec![DOCUMENT];
+pub(super) fn partition_prefix(generation: u32, partition: Partition) -> Vec<u8> {
+    let mut key = generation_prefix(DOCUMENT, generation);
     key.extend_from_slice(&partition.to_be_bytes());
     key
 }
 
 /// What every key of a document of `tenant` in `partition` begins with.
-pub(super) fn tenant_prefix(partition: Partition, tenant: &str) -> Vec<u8> {
-    let mut key = partition_prefix(partition);
+pub(super) fn tenant_prefix(generation: u32, partition: Partition, tenant: &str) -> Vec<u8> {
+    let mut key = partition_prefix(generation, partition);
     key.extend_from_slice(tenant.as_bytes());
     key.push(0);
     key
 }
 
 /// The key of a document.
-pub(super) fn document_key(partition: Partition, tenant: &str, device: &str) -> Vec<u8> {
-    let mut key = tenant_prefix(partition, tenant);
-    key.extend_from_slice(device.as_bytes());
-    key
+pub(super) fn document_key(generation: u32, partition: Partition, key: &DeviceKey) -> Vec<u8> {
+    let mut bytes = tenant_prefix(generation, partition, &key.tenant);
+    bytes.extend_from_slice(key.device.as_bytes());
+    bytes
 }
 
 /// What the index by device has for `device`, before the tenant.
-pub(super) fn by_device_prefix(device: &str) -> Vec<u8> {
-    joined(BY_DEVICE, &[device], true)
+pub(super) fn by_device_prefix(generation: u32, device: &str) -> Vec<u8> {
+    joined(BY_DEVICE, generation, &[device, ""])
 }
 
 /// The entry of the index by device.
-pub(super) fn by_device(device: &str, tenant: &str) -> Vec<u8> {
-    joined(BY_DEVICE, &[device, tenant], false)
+pub(super) fn by_device(generation: u32, key: &DeviceKey) -> Vec<u8> {
+    joined(BY_DEVICE, generation, &[&key.device, &key.tenant])
 }
 
 /// What the index by location has for `location`, before tenant and device.
-pub(super) fn by_location_prefix(location: &str) -> Vec<u8> {
-    joined(BY_LOCATION, &[location], true)
+pub(super) fn by_location_prefix(generation: u32, location: &str) -> Vec<u8> {
+    joined(BY_LOCATION, generation, &[location, ""])
 }
 
 /// The entry of the index by location.
-pub(super) fn by_location(location: &str, tenant: &str, device: &str) -> Vec<u8> {
-    joined(BY_LOCATION, &[location, tenant, device], false)
+pub(super) fn by_location(generation: u32, location: &str, key: &DeviceKey) -> Vec<u8> {
+    joined(BY_LOCATION, generation, &[location, &key.tenant, &key.device])
 }
 
-fn joined(kind: u8, parts: &[&str], open: bool) -> Vec<u8> {
-    let mut key = vec![kind];
+fn joined(kind: u8, generation: u32, parts: &[&str]) -> Vec<u8> {
+    let mut key = generation_prefix(kind, generation);
     key.extend_from_slice(parts.join("\0").as_bytes());
-    if open {
-        key.push(0);
-    }
     key
 }
 
 /// The key of the progress of a partition.
-pub(super) fn progress_key(generation: u32, partition: Partition) -> [u8; 9] {
-    let mut key = [PROGRESS; 9];
-    key[1..5].copy_from_slice(&generation.to_be_bytes());
-    key[5..].copy_from_slice(&partition.to_be_bytes());
+pub(super) fn progress_key(generation: u32, partition: Partition) -> Vec<u8> {
+    let mut key = generation_prefix(PROGRESS, generation);
+    key.extend_from_slice(&partition.to_be_bytes());
     key
 }
 
@@ -114,26 +115,25 @@ pub(crate) fn deletion_of(key: &[u8]) -> Option<(Micros, &[u8])> {
 }
 
 /// The row of a document.
-pub(super) fn encode(version: Version, document: &Document) -> Vec<u8> {
+pub(super) fn encode(source: Offset, document: &Document) -> Vec<u8> {
     let encoded = document.encode();
-    let mut row = head(KIND_DOCUMENT, version, encoded.len() + 16);
+    let mut row = head(KIND_DOCUMENT, source, encoded.len() + 16);
     record::put_text(&mut row, location_of(document));
     row.extend_from_slice(&encoded);
     row
 }
 
 /// The row of a deletion.
-pub(super) fn encode_deleted(version: Version, at: Micros) -> Vec<u8> {
-    let mut row = head(KIND_DELETED, version, 8);
+pub(super) fn encode_deleted(source: Offset, at: Micros) -> Vec<u8> {
+    let mut row = head(KIND_DELETED, source, 8);
     row.extend_from_slice(&at.to_be_bytes());
     row
 }
 
-fn head(kind: u8, version: Version, more: usize) -> Vec<u8> {
+fn head(kind: u8, source: Offset, more: usize) -> Vec<u8> {
     let mut row = Vec::with_capacity(HEAD_BYTES + more);
     row.push(kind);
-    row.extend_from_slice(&version.generation.to_be_bytes());
-    row.extend_from_slice(&version.source.to_be_bytes());
+    row.extend_from_slice(&source.to_be_bytes());
     row
 }
 
@@ -146,16 +146,11 @@ pub(super) fn location_of(document: &Document) -> &str {
         .unwrap_or_default()
 }
 
-/// The version of a row.
-pub(super) fn version(row: &[u8]) -> Result<Version, StoreError> {
-    let read = || {
-        let generation = keys::u32_at(row.get(1..)?)?;
-        Some(Version {
-            generation,
-            source: keys::u64_at(row.get(5..)?)?,
-        })
-    };
-    read().ok_or_else(|| corrupt("a row of a document", &"cut off"))
+/// The source offset of a row.
+pub(super) fn source(row: &[u8]) -> Result<Offset, StoreError> {
+    row.get(1..)
+        .and_then(keys::u64_at)
+        .ok_or_else(|| corrupt("a row of a document", &"cut off"))
 }
 
 /// When the document of this row was deleted, if it was.
@@ -178,7 +173,7 @@ pub(super) fn location(row: &[u8]) -> Result<Option<&str>, StoreError> {
 
 /// The document in a row; `None` if it was deleted.
 pub(super) fn decode(row: &[u8]) -> Result<Option<Stored>, StoreError> {
-    let Version { source, .. } = version(row)?;
+    let source = source(row)?;
     match row.first() {
         Some(&KIND_DOCUMENT) => {}
         Some(&KIND_DELETED) => return Ok(None),
