@@ -9,6 +9,7 @@ pub mod contract;
 pub mod counts;
 pub mod fold;
 pub mod ports;
+pub mod scylla;
 
 pub use fold::{Limits, Outcome, fold};
 pub use ports::{
