@@ -76,7 +76,10 @@ pub enum DecodeError {
 
 impl DecodeError {
     fn member(member: &'static str, reason: impl Into<String>) -> Self {
-        Self::Member { member, reason: reason.into() }
+        Self::Member {
+            member,
+            reason: reason.into(),
+        }
     }
 }
 
@@ -93,7 +96,10 @@ static REJECTED: LazyLock<Versions> = LazyLock::new(|| Versions::parse(Subject::
 static DEVICE: LazyLock<Versions> = LazyLock::new(|| Versions::parse(Subject::Device));
 
 impl Versions {
-    #[expect(clippy::panic, reason = "the texts are compiled in, and every one of them is parsed by a test")]
+    #[expect(
+        clippy::panic,
+        reason = "the texts are compiled in, and every one of them is parsed by a test"
+    )]
     fn parse(subject: Subject) -> Self {
         let parsed = registry::versions(subject)
             .rev()
@@ -105,7 +111,10 @@ impl Versions {
         Self { subject, parsed }
     }
 
-    #[expect(clippy::panic, reason = "records are derived from the schemas and bounded; tested for each kind")]
+    #[expect(
+        clippy::panic,
+        reason = "records are derived from the schemas and bounded; tested for each kind"
+    )]
     fn encode(&self, record: &impl Serialize, body_bytes: usize) -> Bytes {
         let written = match self.parsed.first() {
             Some((id, schema)) => {
@@ -117,7 +126,10 @@ impl Versions {
         };
         match written {
             Ok(frame) => Bytes::from(frame),
-            Err(error) => panic!("a record of {} does not fit its own schema: {error}", self.subject.name()),
+            Err(error) => panic!(
+                "a record of {} does not fit its own schema: {error}",
+                self.subject.name()
+            ),
         }
     }
 
@@ -126,14 +138,22 @@ impl Versions {
         let Some((_, schema)) = self.parsed.iter().find(|(known, _)| *known == id) else {
             let subject = self.subject;
             return Err(match registry::by_id(id) {
-                Some(registered) => DecodeError::ForeignSchema { subject, id, found: registered.subject },
+                Some(registered) => DecodeError::ForeignSchema {
+                    subject,
+                    id,
+                    found: registered.subject,
+                },
                 None => DecodeError::UnknownSchema { subject, id },
             });
         };
         let refuse = |reason: String| DecodeError::Body { id, reason };
         let mut state = DeserializerState::from_slice(body, schema);
         let record = Record::deserialize(state.deserializer()).map_err(|error| refuse(error.to_string()))?;
-        let rest = state.into_reader().fill_buf().map_err(|error| refuse(error.to_string()))?.len();
+        let rest = state
+            .into_reader()
+            .fill_buf()
+            .map_err(|error| refuse(error.to_string()))?
+            .len();
         if rest > 0 {
             return Err(DecodeError::Trailing { id, bytes: rest });
         }
@@ -186,7 +206,11 @@ fn word<T>(
 }
 
 fn finite(member: &'static str, number: f64) -> Result<f64, DecodeError> {
-    if number.is_finite() { Ok(number) } else { Err(DecodeError::member(member, format!("{number} is not finite"))) }
+    if number.is_finite() {
+        Ok(number)
+    } else {
+        Err(DecodeError::member(member, format!("{number} is not finite")))
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! One event of a device: the value of a `wakeline.events` record.
 
-use crate::fields::{Fields, Scalar};
 use crate::Micros;
+use crate::fields::{Fields, Scalar};
 
 /// An event as it stands in the log.
 #[derive(Debug, Clone, PartialEq)]

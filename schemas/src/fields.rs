@@ -42,7 +42,11 @@ impl Scalar {
     /// A number, unless it is not finite: then there is no such JSON.
     #[must_use]
     pub const fn number(value: f64) -> Option<Self> {
-        if value.is_finite() { Some(Self::Number(value)) } else { None }
+        if value.is_finite() {
+            Some(Self::Number(value))
+        } else {
+            None
+        }
     }
 
     /// Any JSON as one value: arrays and objects become their compact text, whole numbers beyond 63

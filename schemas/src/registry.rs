@@ -38,20 +38,56 @@ pub struct Registered {
 
 /// All versions, each subject's in order.
 const REGISTERED: &[Registered] = &[
-    version(Subject::Events, 7_100_101, 1, include_str!("../history/events/1.avsc")),
-    version(Subject::State, 7_100_201, 1, include_str!("../history/state/1.avsc")),
-    version(Subject::Control, 7_100_301, 1, include_str!("../history/control/1.avsc")),
-    version(Subject::Rejected, 7_100_401, 1, include_str!("../history/rejected/1.avsc")),
-    version(Subject::Device, 7_100_501, 1, include_str!("../history/device/1.avsc")),
+    version(
+        Subject::Events,
+        7_100_101,
+        1,
+        include_str!("../history/events/1.avsc"),
+    ),
+    version(
+        Subject::State,
+        7_100_201,
+        1,
+        include_str!("../history/state/1.avsc"),
+    ),
+    version(
+        Subject::Control,
+        7_100_301,
+        1,
+        include_str!("../history/control/1.avsc"),
+    ),
+    version(
+        Subject::Rejected,
+        7_100_401,
+        1,
+        include_str!("../history/rejected/1.avsc"),
+    ),
+    version(
+        Subject::Device,
+        7_100_501,
+        1,
+        include_str!("../history/device/1.avsc"),
+    ),
 ];
 
 const fn version(subject: Subject, id: u32, version: u32, schema_text: &'static str) -> Registered {
-    Registered { subject, id, version, schema_text }
+    Registered {
+        subject,
+        id,
+        version,
+        schema_text,
+    }
 }
 
 impl Subject {
     /// Every subject.
-    pub const ALL: [Self; 5] = [Self::Events, Self::State, Self::Control, Self::Rejected, Self::Device];
+    pub const ALL: [Self; 5] = [
+        Self::Events,
+        Self::State,
+        Self::Control,
+        Self::Rejected,
+        Self::Device,
+    ];
 
     /// The name in the registry: `<topic>-value` for topics.
     #[must_use]
@@ -86,7 +122,9 @@ pub fn by_id(id: u32) -> Option<&'static Registered> {
 
 /// The versions of a subject, oldest first.
 pub fn versions(subject: Subject) -> impl DoubleEndedIterator<Item = &'static Registered> + Clone {
-    REGISTERED.iter().filter(move |registered| registered.subject == subject)
+    REGISTERED
+        .iter()
+        .filter(move |registered| registered.subject == subject)
 }
 
 /// The newest version of a subject.

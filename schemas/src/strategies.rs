@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use crate::control::{Layout, Revocation, Role, Rule, Tenant, Token};
 use crate::document::{DeviceAlert, DeviceCommand, DeviceEntity, DeviceLocation, DeviceLock, FoldState};
 use crate::event::{
-    Alert, AlertStatus, Command, CommandStatus, Device, Entity, Level, Location, Lock, LockSource, Log, Point,
-    Presence, PresenceReason, Status, Telemetry,
+    Alert, AlertStatus, Command, CommandStatus, Device, Entity, Level, Location, Lock, LockSource, Log,
+    Point, Presence, PresenceReason, Status, Telemetry,
 };
 use crate::{Body, Change, Control, Document, Event, Fields, Micros, Rejected, Scalar};
 
@@ -45,7 +45,12 @@ pub(crate) fn json() -> impl Strategy<Value = serde_json::Value> {
         prop_oneof![
             vec(inner.clone(), 0..4).prop_map(Value::from),
             btree_map(text(), inner, 0..4).prop_map(|members| {
-                Value::Object(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
+                Value::Object(
+                    members
+                        .into_iter()
+                        .map(|(name, value)| (name.into(), value))
+                        .collect(),
+                )
             }),
         ]
     })
@@ -66,7 +71,9 @@ pub(crate) fn scalar() -> impl Strategy<Value = Scalar> {
 /// Flat maps in which no path lies below another.
 pub(crate) fn fields() -> impl Strategy<Value = Fields> {
     btree_map(text(), scalar(), 0..8).prop_map(|members| {
-        let escaped = members.into_iter().map(|(name, value)| (crate::fields::escape(&name).into(), value));
+        let escaped = members
+            .into_iter()
+            .map(|(name, value)| (crate::fields::escape(&name).into(), value));
         Fields(escaped.collect::<BTreeMap<Box<str>, Scalar>>())
     })
 }
@@ -95,12 +102,21 @@ fn alert_status() -> impl Strategy<Value = AlertStatus> {
 }
 
 fn point() -> impl Strategy<Value = Point> {
-    (-180.0..180.0_f64, -90.0..90.0_f64, of(-1e4..1e5_f64))
-        .prop_map(|(longitude, latitude, altitude)| Point { longitude, latitude, altitude })
+    (-180.0..180.0_f64, -90.0..90.0_f64, of(-1e4..1e5_f64)).prop_map(|(longitude, latitude, altitude)| {
+        Point {
+            longitude,
+            latitude,
+            altitude,
+        }
+    })
 }
 
 pub(crate) fn id() -> impl Strategy<Value = Box<str>> {
     "[A-Za-z0-9._/-]{1,20}".prop_map(String::into_boxed_str)
+}
+
+fn tenant_id() -> impl Strategy<Value = Box<str>> {
+    "[A-Za-z0-9._-]{1,20}".prop_map(String::into_boxed_str)
 }
 
 fn presence() -> impl Strategy<Value = Presence> {
@@ -117,20 +133,35 @@ fn presence() -> impl Strategy<Value = Presence> {
 }
 
 fn location() -> impl Strategy<Value = Location> {
-    (of(id()), of(text()), of(text()), of(text()), of(any::<bool>()), of(point())).prop_map(
-        |(id, name, address, location_type, is_mobile, geometry)| Location {
-            id,
-            name,
-            address,
-            location_type,
-            is_mobile,
-            geometry,
-        },
+    (
+        of(id()),
+        of(text()),
+        of(text()),
+        of(text()),
+        of(any::<bool>()),
+        of(point()),
     )
+        .prop_map(
+            |(id, name, address, location_type, is_mobile, geometry)| Location {
+                id,
+                name,
+                address,
+                location_type,
+                is_mobile,
+                geometry,
+            },
+        )
 }
 
 fn command() -> impl Strategy<Value = Command> {
-    let head = (id(), id(), of(json_object()), of(text()), command_status(), of(text()));
+    let head = (
+        id(),
+        id(),
+        of(json_object()),
+        of(text()),
+        command_status(),
+        of(text()),
+    );
     (head, time(), of(text()), of(time())).prop_map(
         |((command_id, command_type, input, connection, status, output), created, by, expires_at)| Command {
             command_id,
@@ -147,33 +178,65 @@ fn command() -> impl Strategy<Value = Command> {
 }
 
 fn alert() -> impl Strategy<Value = Alert> {
-    (id(), id(), any::<i64>(), of(0.0..=1.0_f64), text(), alert_status(), of(id())).prop_map(
-        |(alert_id, alert_type, severity, confidence, summary, status, site_id)| Alert {
-            alert_id,
-            alert_type,
-            severity,
-            confidence,
-            summary,
-            status,
-            site_id,
-        },
+    (
+        id(),
+        id(),
+        any::<i64>(),
+        of(0.0..=1.0_f64),
+        text(),
+        alert_status(),
+        of(id()),
     )
+        .prop_map(
+            |(alert_id, alert_type, severity, confidence, summary, status, site_id)| Alert {
+                alert_id,
+                alert_type,
+                severity,
+                confidence,
+                summary,
+                status,
+                site_id,
+            },
+        )
 }
 
 fn device() -> impl Strategy<Value = Device> {
-    (of(text()), of(text()), of(text()), of(vec(text(), 0..3)), of(json_object())).prop_map(
-        |(name, device_type, site_id, tags, attributes)| Device { name, device_type, site_id, tags, attributes },
+    (
+        of(text()),
+        of(text()),
+        of(text()),
+        of(vec(text(), 0..3)),
+        of(json_object()),
     )
+        .prop_map(|(name, device_type, site_id, tags, attributes)| Device {
+            name,
+            device_type,
+            site_id,
+            tags,
+            attributes,
+        })
 }
 
 fn body() -> impl Strategy<Value = Body> {
     let lock = (any::<bool>(), source(), of(text()), of(json_object())).prop_map(
-        |(locked, source, code, metadata)| Body::Lock(Lock { locked, source, code, metadata }),
+        |(locked, source, code, metadata)| {
+            Body::Lock(Lock {
+                locked,
+                source,
+                code,
+                metadata,
+            })
+        },
     );
     let log = (one_of(Level::WORDS, Level::from_word), text())
         .prop_map(|(level, message)| Body::Log(Log { level, message }));
-    let entity = (id(), scalar(), text())
-        .prop_map(|(entity_id, value, source)| Body::Entity(Entity { entity_id, value, source }));
+    let entity = (id(), scalar(), id()).prop_map(|(entity_id, value, source)| {
+        Body::Entity(Entity {
+            entity_id,
+            value,
+            source,
+        })
+    });
     prop_oneof![
         fields().prop_map(|fields| Body::Telemetry(Telemetry { fields })),
         presence().prop_map(Body::Presence),
@@ -189,23 +252,39 @@ fn body() -> impl Strategy<Value = Body> {
 }
 
 pub(crate) fn event() -> impl Strategy<Value = Event> {
-    (id(), id(), id(), time(), time(), of(time()), of(any::<i64>()), body()).prop_map(
-        |(id, tenant, device, occurred_at, received_at, claimed_at, seq, body)| Event {
-            id,
-            tenant,
-            device,
-            occurred_at,
-            received_at,
-            claimed_at,
-            seq,
-            body,
-        },
+    (
+        id(),
+        tenant_id(),
+        id(),
+        time(),
+        time(),
+        of(time()),
+        of(any::<i64>()),
+        body(),
     )
+        .prop_map(
+            |(id, tenant, device, occurred_at, received_at, claimed_at, seq, body)| Event {
+                id,
+                tenant,
+                device,
+                occurred_at,
+                received_at,
+                claimed_at,
+                seq,
+                body,
+            },
+        )
 }
 
 fn device_lock() -> impl Strategy<Value = DeviceLock> {
     (any::<bool>(), source(), of(text()), of(json_object()), time()).prop_map(
-        |(locked, source, code, metadata, at)| DeviceLock { locked, source, code, metadata, at },
+        |(locked, source, code, metadata, at)| DeviceLock {
+            locked,
+            source,
+            code,
+            metadata,
+            at,
+        },
     )
 }
 
@@ -238,12 +317,18 @@ fn device_alert() -> impl Strategy<Value = DeviceAlert> {
 }
 
 pub(crate) fn document() -> impl Strategy<Value = Document> {
-    let entity = (scalar(), text(), time()).prop_map(|(value, source, at)| DeviceEntity { value, source, at });
+    let entity =
+        (scalar(), text(), time()).prop_map(|(value, source, at)| DeviceEntity { value, source, at });
     let head = (id(), id(), device(), of(status()), of(any::<bool>()), of(time()));
     let times = (time(), time(), of(time()));
     let parts = (of(location()), of(device_lock()), btree_map(text(), entity, 0..3));
     let lists = (vec(device_command(), 0..3), vec(device_alert(), 0..3));
-    let fold = (of(time()), of(id()), vec(any::<u64>(), 0..5), vec(any::<u64>(), 0..5));
+    let fold = (
+        of(time()),
+        of(id()),
+        vec(any::<u64>(), 0..5),
+        vec(any::<u64>(), 0..5),
+    );
     (head, times, parts, lists, fields(), any::<u64>(), fold).prop_map(
         |(head, times, parts, (commands, alerts), fields, version, fold)| Document {
             tenant: head.0,
@@ -273,18 +358,35 @@ pub(crate) fn document() -> impl Strategy<Value = Document> {
             alerts,
             fields,
             version,
-            fold: FoldState { newest_telemetry_at: fold.0, session: fold.1, recent: fold.2, ended: fold.3 },
+            fold: FoldState {
+                newest_telemetry_at: fold.0,
+                session: fold.1,
+                recent: fold.2,
+                ended: fold.3,
+            },
         },
     )
 }
 
 pub(crate) fn change() -> impl Strategy<Value = Change> {
-    (document(), vec(text(), 0..4), json_object(), id())
-        .prop_map(|(document, changed, before, event_id)| Change { document, changed, before, event_id })
+    (document(), vec(text(), 0..4), json_object(), id()).prop_map(|(document, changed, before, event_id)| {
+        Change {
+            document,
+            changed,
+            before,
+            event_id,
+        }
+    })
 }
 
 fn token() -> impl Strategy<Value = Token> {
-    let head = (id(), any::<[u8; 32]>(), text(), one_of(Role::WORDS, Role::from_word), of(id()));
+    let head = (
+        id(),
+        any::<[u8; 32]>(),
+        text(),
+        one_of(Role::WORDS, Role::from_word),
+        of(id()),
+    );
     let lists = (of(vec(text(), 0..3)), vec(text(), 0..3), vec(text(), 0..3));
     (head, lists, any::<(bool, bool)>(), time(), of(time())).prop_map(
         |((id, hash, last_four, role, tenant), lists, (staff, superuser), created_at, expires_at)| Token {
@@ -305,8 +407,11 @@ fn token() -> impl Strategy<Value = Token> {
 }
 
 pub(crate) fn control() -> impl Strategy<Value = Control> {
-    let tenant =
-        (id(), any::<u32>(), time()).prop_map(|(id, spread, created_at)| Tenant { id, spread, created_at });
+    let tenant = (id(), any::<u32>(), time()).prop_map(|(id, spread, created_at)| Tenant {
+        id,
+        spread,
+        created_at,
+    });
     let rule = (id(), id(), text(), of(text()), id(), any::<i64>(), text()).prop_map(
         |(tenant, id, when, close_when, alert_type, severity, summary)| Rule {
             tenant,
@@ -342,6 +447,12 @@ pub(crate) fn control() -> impl Strategy<Value = Control> {
 
 pub(crate) fn rejected() -> impl Strategy<Value = Rejected> {
     (id(), of(text()), time(), text(), text()).prop_map(|(tenant, device, received_at, reason, original)| {
-        Rejected { tenant, device, received_at, reason, original }
+        Rejected {
+            tenant,
+            device,
+            received_at,
+            reason,
+            original,
+        }
     })
 }

@@ -101,7 +101,13 @@ mod tests {
     fn numbers_keep_their_kind() {
         assert_eq!(written(|out| super::number(1.0, out)), "1.0");
         assert_eq!(written(|out| super::number(f64::NAN, out)), "null");
-        assert_eq!(written(|out| super::integer(i64::MIN, out)), "-9223372036854775808");
-        assert_eq!(written(|out| super::unsigned(u64::MAX, out)), "18446744073709551615");
+        assert_eq!(
+            written(|out| super::integer(i64::MIN, out)),
+            "-9223372036854775808"
+        );
+        assert_eq!(
+            written(|out| super::unsigned(u64::MAX, out)),
+            "18446744073709551615"
+        );
     }
 }

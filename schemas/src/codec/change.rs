@@ -221,7 +221,12 @@ impl<'a> From<&'a Document> for DocumentRecord<'a> {
             last_seen_at: it.last_seen_at,
             location: it.location.as_ref().map(LocationRecord::from),
             lock: it.lock.as_ref().map(LockRecord::from),
-            entities: Entities(it.entities.iter().map(|(id, it)| (&**id, EntityRecord::from(it))).collect()),
+            entities: Entities(
+                it.entities
+                    .iter()
+                    .map(|(id, it)| (&**id, EntityRecord::from(it)))
+                    .collect(),
+            ),
             commands: it.commands.iter().map(CommandRecord::from).collect(),
             alerts: it.alerts.iter().map(AlertRecord::from).collect(),
             fields: FieldsRecord(Cow::Borrowed(&it.fields)),
@@ -253,9 +258,22 @@ impl TryFrom<DocumentRecord<'_>> for Document {
             last_seen_at: it.last_seen_at,
             location: it.location.map(DeviceLocation::try_from).transpose()?,
             lock: it.lock.map(DeviceLock::try_from).transpose()?,
-            entities: it.entities.0.into_iter().map(entity).collect::<Result<_, DecodeError>>()?,
-            commands: it.commands.into_iter().map(DeviceCommand::try_from).collect::<Result<_, _>>()?,
-            alerts: it.alerts.into_iter().map(DeviceAlert::try_from).collect::<Result<_, _>>()?,
+            entities: it
+                .entities
+                .0
+                .into_iter()
+                .map(entity)
+                .collect::<Result<_, DecodeError>>()?,
+            commands: it
+                .commands
+                .into_iter()
+                .map(DeviceCommand::try_from)
+                .collect::<Result<_, _>>()?,
+            alerts: it
+                .alerts
+                .into_iter()
+                .map(DeviceAlert::try_from)
+                .collect::<Result<_, _>>()?,
             fields: it.fields.0.into_owned(),
             version: it.version.cast_unsigned(),
             fold: it.fold.into(),
@@ -319,7 +337,11 @@ impl TryFrom<LockRecord<'_>> for DeviceLock {
 
 impl<'a> From<&'a DeviceEntity> for EntityRecord<'a> {
     fn from(it: &'a DeviceEntity) -> Self {
-        Self { value: ValueRecord::from(&it.value), source: &it.source, at: it.at }
+        Self {
+            value: ValueRecord::from(&it.value),
+            source: &it.source,
+            at: it.at,
+        }
     }
 }
 
@@ -327,7 +349,11 @@ impl TryFrom<EntityRecord<'_>> for DeviceEntity {
     type Error = DecodeError;
 
     fn try_from(it: EntityRecord<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { value: it.value.try_into()?, source: it.source.into(), at: it.at })
+        Ok(Self {
+            value: it.value.try_into()?,
+            source: it.source.into(),
+            at: it.at,
+        })
     }
 }
 
@@ -390,7 +416,10 @@ impl TryFrom<AlertRecord<'_>> for DeviceAlert {
             alert_id: it.alert_id.into(),
             alert_type: it.alert_type.into(),
             severity: it.severity,
-            confidence: it.confidence.map(|value| finite("alerts.confidence", value)).transpose()?,
+            confidence: it
+                .confidence
+                .map(|value| finite("alerts.confidence", value))
+                .transpose()?,
             summary: it.summary.into(),
             status: alert_status("alerts.status", it.status)?,
             site_id: owned(it.site_id),

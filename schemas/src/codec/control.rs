@@ -107,22 +107,53 @@ impl<'a> From<&'a Control> for ControlRecord<'a> {
     fn from(control: &'a Control) -> Self {
         let none = BodyRecord::default();
         let (id, body) = match control {
-            Control::Token(it) => {
-                (Cow::Borrowed(&*it.id), BodyRecord { token: Some(it.into()), ..none })
-            }
-            Control::Tenant(it) => (Cow::Borrowed(&*it.id), BodyRecord { tenant: Some(it.into()), ..none }),
+            Control::Token(it) => (
+                Cow::Borrowed(&*it.id),
+                BodyRecord {
+                    token: Some(it.into()),
+                    ..none
+                },
+            ),
+            Control::Tenant(it) => (
+                Cow::Borrowed(&*it.id),
+                BodyRecord {
+                    tenant: Some(it.into()),
+                    ..none
+                },
+            ),
             Control::Revocation(it) => {
-                let record = RevocationRecord { subject: &it.subject, not_before: it.not_before };
-                (Cow::Borrowed(&*it.subject), BodyRecord { revocation: Some(record), ..none })
+                let record = RevocationRecord {
+                    subject: &it.subject,
+                    not_before: it.not_before,
+                };
+                (
+                    Cow::Borrowed(&*it.subject),
+                    BodyRecord {
+                        revocation: Some(record),
+                        ..none
+                    },
+                )
             }
-            Control::Rule(it) => {
-                (Cow::Owned(format!("{}/{}", it.tenant, it.id)), BodyRecord { rule: Some(it.into()), ..none })
-            }
-            Control::Layout(it) => {
-                (Cow::Borrowed("current"), BodyRecord { layout: Some(it.into()), ..none })
-            }
+            Control::Rule(it) => (
+                Cow::Owned(format!("{}/{}", it.tenant, it.id)),
+                BodyRecord {
+                    rule: Some(it.into()),
+                    ..none
+                },
+            ),
+            Control::Layout(it) => (
+                Cow::Borrowed("current"),
+                BodyRecord {
+                    layout: Some(it.into()),
+                    ..none
+                },
+            ),
         };
-        Self { kind: control.kind(), id, body }
+        Self {
+            kind: control.kind(),
+            id,
+            body,
+        }
     }
 }
 
@@ -137,7 +168,10 @@ impl TryFrom<ControlRecord<'_>> for Control {
             "token" => body.token.map(Token::try_from).transpose()?.map(Self::Token),
             "tenant" => body.tenant.map(Tenant::try_from).transpose()?.map(Self::Tenant),
             "revocation" => body.revocation.map(|it| {
-                Self::Revocation(Revocation { subject: it.subject.into(), not_before: it.not_before })
+                Self::Revocation(Revocation {
+                    subject: it.subject.into(),
+                    not_before: it.not_before,
+                })
             }),
             "rule" => body.rule.map(|it| Self::Rule(it.into())),
             "layout" => body.layout.map(Layout::try_from).transpose()?.map(Self::Layout),
@@ -146,7 +180,8 @@ impl TryFrom<ControlRecord<'_>> for Control {
                 return Err(DecodeError::member("kind", reason));
             }
         };
-        control.ok_or_else(|| DecodeError::member("body", format!("kind is {kind:?} but that member is null")))
+        control
+            .ok_or_else(|| DecodeError::member("body", format!("kind is {kind:?} but that member is null")))
     }
 }
 
@@ -195,7 +230,11 @@ impl TryFrom<TokenRecord<'_>> for Token {
 
 impl<'a> From<&'a Tenant> for TenantRecord<'a> {
     fn from(it: &'a Tenant) -> Self {
-        Self { id: &it.id, spread: it.spread.into(), created_at: it.created_at }
+        Self {
+            id: &it.id,
+            spread: it.spread.into(),
+            created_at: it.created_at,
+        }
     }
 }
 
@@ -204,7 +243,11 @@ impl TryFrom<TenantRecord<'_>> for Tenant {
 
     fn try_from(it: TenantRecord<'_>) -> Result<Self, DecodeError> {
         let spread = small("body.tenant.spread", it.spread)?;
-        Ok(Self { id: it.id.into(), spread, created_at: it.created_at })
+        Ok(Self {
+            id: it.id.into(),
+            spread,
+            created_at: it.created_at,
+        })
     }
 }
 

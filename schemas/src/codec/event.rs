@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::fields::{FieldsRecord, ValueRecord};
 use super::{DecodeError, finite, json_text, owned, word};
 use crate::event::{
-    Alert, AlertStatus, Command, CommandStatus, Device, Entity, Level, Location, Lock, LockSource, Log, Point,
-    Presence, PresenceReason, Status, Telemetry,
+    Alert, AlertStatus, Command, CommandStatus, Device, Entity, Level, Location, Lock, LockSource, Log,
+    Point, Presence, PresenceReason, Status, Telemetry,
 };
 use crate::{Body, Event, Kind, Micros};
 
@@ -188,23 +188,58 @@ impl<'a> From<&'a Body> for BodyRecord<'a> {
         match body {
             Body::Telemetry(it) => {
                 let fields = FieldsRecord(Cow::Borrowed(&it.fields));
-                Self { telemetry: Some(TelemetryRecord { fields }), ..none }
+                Self {
+                    telemetry: Some(TelemetryRecord { fields }),
+                    ..none
+                }
             }
-            Body::Presence(it) => Self { presence: Some(it.into()), ..none },
-            Body::Lock(it) => Self { lock: Some(it.into()), ..none },
-            Body::Log(it) => {
-                Self { log: Some(LogRecord { level: it.level.word(), message: &it.message }), ..none }
-            }
+            Body::Presence(it) => Self {
+                presence: Some(it.into()),
+                ..none
+            },
+            Body::Lock(it) => Self {
+                lock: Some(it.into()),
+                ..none
+            },
+            Body::Log(it) => Self {
+                log: Some(LogRecord {
+                    level: it.level.word(),
+                    message: &it.message,
+                }),
+                ..none
+            },
             Body::Entity(it) => {
                 let value = ValueRecord::from(&it.value);
-                let record = EntityRecord { entity_id: &it.entity_id, value, source: &it.source };
-                Self { entity: Some(record), ..none }
+                let record = EntityRecord {
+                    entity_id: &it.entity_id,
+                    value,
+                    source: &it.source,
+                };
+                Self {
+                    entity: Some(record),
+                    ..none
+                }
             }
-            Body::Location(it) => Self { location: Some(it.into()), ..none },
-            Body::Command(it) => Self { command: Some(it.into()), ..none },
-            Body::Alert(it) => Self { alert: Some(it.into()), ..none },
-            Body::Device(it) => Self { device: Some(it.into()), ..none },
-            Body::Deleted => Self { deleted: Some(true), ..none },
+            Body::Location(it) => Self {
+                location: Some(it.into()),
+                ..none
+            },
+            Body::Command(it) => Self {
+                command: Some(it.into()),
+                ..none
+            },
+            Body::Alert(it) => Self {
+                alert: Some(it.into()),
+                ..none
+            },
+            Body::Device(it) => Self {
+                device: Some(it.into()),
+                ..none
+            },
+            Body::Deleted => Self {
+                deleted: Some(true),
+                ..none
+            },
         }
     }
 }
@@ -231,20 +266,39 @@ impl TryFrom<EventRecord<'_>> for Event {
 impl BodyRecord<'_> {
     fn read(self, kind: Kind) -> Result<Body, DecodeError> {
         let body = match kind {
-            Kind::Telemetry => {
-                self.telemetry.map(|it| Body::Telemetry(Telemetry { fields: it.fields.0.into_owned() }))
-            }
-            Kind::Presence => self.presence.map(Presence::try_from).transpose()?.map(Body::Presence),
+            Kind::Telemetry => self.telemetry.map(|it| {
+                Body::Telemetry(Telemetry {
+                    fields: it.fields.0.into_owned(),
+                })
+            }),
+            Kind::Presence => self
+                .presence
+                .map(Presence::try_from)
+                .transpose()?
+                .map(Body::Presence),
             Kind::Lock => self.lock.map(Lock::try_from).transpose()?.map(Body::Lock),
             Kind::Log => self.log.map(Log::try_from).transpose()?.map(Body::Log),
             Kind::Entity => self.entity.map(Entity::try_from).transpose()?.map(Body::Entity),
-            Kind::Location => self.location.map(Location::try_from).transpose()?.map(Body::Location),
-            Kind::Command => self.command.map(Command::try_from).transpose()?.map(Body::Command),
+            Kind::Location => self
+                .location
+                .map(Location::try_from)
+                .transpose()?
+                .map(Body::Location),
+            Kind::Command => self
+                .command
+                .map(Command::try_from)
+                .transpose()?
+                .map(Body::Command),
             Kind::Alert => self.alert.map(Alert::try_from).transpose()?.map(Body::Alert),
             Kind::Device => self.device.map(Device::try_from).transpose()?.map(Body::Device),
             Kind::Deleted => Some(Body::Deleted),
         };
-        body.ok_or_else(|| DecodeError::member("body", format!("kind is {:?} but that member is null", kind.name())))
+        body.ok_or_else(|| {
+            DecodeError::member(
+                "body",
+                format!("kind is {:?} but that member is null", kind.name()),
+            )
+        })
     }
 }
 
@@ -265,7 +319,9 @@ impl TryFrom<PresenceRecord<'_>> for Presence {
 
     fn try_from(it: PresenceRecord<'_>) -> Result<Self, DecodeError> {
         let status = |found: Option<&str>| {
-            found.map(|found| word("body.presence.status", found, Status::WORDS, Status::from_word)).transpose()
+            found
+                .map(|found| word("body.presence.status", found, Status::WORDS, Status::from_word))
+                .transpose()
         };
         Ok(Self {
             connected: it.connected,
@@ -299,7 +355,12 @@ impl TryFrom<LockRecord<'_>> for Lock {
     fn try_from(it: LockRecord<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             locked: it.locked,
-            source: word("body.lock.source", it.source, LockSource::WORDS, LockSource::from_word)?,
+            source: word(
+                "body.lock.source",
+                it.source,
+                LockSource::WORDS,
+                LockSource::from_word,
+            )?,
             code: owned(it.code),
             metadata: json_text::checked_option("body.lock.metadata", it.metadata)?,
         })
@@ -321,13 +382,21 @@ impl TryFrom<EntityRecord<'_>> for Entity {
     type Error = DecodeError;
 
     fn try_from(it: EntityRecord<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { entity_id: it.entity_id.into(), value: it.value.try_into()?, source: it.source.into() })
+        Ok(Self {
+            entity_id: it.entity_id.into(),
+            value: it.value.try_into()?,
+            source: it.source.into(),
+        })
     }
 }
 
 impl From<&Point> for PointRecord {
     fn from(it: &Point) -> Self {
-        Self { longitude: it.longitude, latitude: it.latitude, altitude: it.altitude }
+        Self {
+            longitude: it.longitude,
+            latitude: it.latitude,
+            altitude: it.altitude,
+        }
     }
 }
 
@@ -338,7 +407,10 @@ impl TryFrom<PointRecord> for Point {
         Ok(Self {
             longitude: finite("geometry.longitude", it.longitude)?,
             latitude: finite("geometry.latitude", it.latitude)?,
-            altitude: it.altitude.map(|altitude| finite("geometry.altitude", altitude)).transpose()?,
+            altitude: it
+                .altitude
+                .map(|altitude| finite("geometry.altitude", altitude))
+                .transpose()?,
         })
     }
 }
@@ -431,7 +503,10 @@ impl TryFrom<AlertRecord<'_>> for Alert {
             alert_id: it.alert_id.into(),
             alert_type: it.alert_type.into(),
             severity: it.severity,
-            confidence: it.confidence.map(|value| finite("body.alert.confidence", value)).transpose()?,
+            confidence: it
+                .confidence
+                .map(|value| finite("body.alert.confidence", value))
+                .transpose()?,
             summary: it.summary.into(),
             status: alert_status("body.alert.status", it.status)?,
             site_id: owned(it.site_id),

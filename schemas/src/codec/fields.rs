@@ -34,9 +34,22 @@ impl Serialize for FieldsRecord<'_> {
         }
         let mut record = serializer.serialize_struct("Fields", MEMBERS.len())?;
         for (index, member) in MEMBERS.into_iter().enumerate().take(5) {
-            record.serialize_field(member, &TypedMap { fields, index, count: counts[index] })?;
+            record.serialize_field(
+                member,
+                &TypedMap {
+                    fields,
+                    index,
+                    count: counts[index],
+                },
+            )?;
         }
-        record.serialize_field(MEMBERS[5], &Removed { fields, count: counts[5] })?;
+        record.serialize_field(
+            MEMBERS[5],
+            &Removed {
+                fields,
+                count: counts[5],
+            },
+        )?;
         record.end()
     }
 }
@@ -63,7 +76,11 @@ impl Serialize for TypedMap<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.count))?;
         if self.count > 0 {
-            for (path, value) in self.fields.iter().filter(|(_, value)| member_of(value) == self.index) {
+            for (path, value) in self
+                .fields
+                .iter()
+                .filter(|(_, value)| member_of(value) == self.index)
+            {
                 match value {
                     Scalar::Integer(value) => map.serialize_entry(path, value)?,
                     Scalar::Number(value) => map.serialize_entry(path, value)?,
@@ -86,7 +103,11 @@ impl Serialize for Removed<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut paths = serializer.serialize_seq(Some(self.count))?;
         if self.count > 0 {
-            for (path, _) in self.fields.iter().filter(|(_, value)| matches!(value, Scalar::Null)) {
+            for (path, _) in self
+                .fields
+                .iter()
+                .filter(|(_, value)| matches!(value, Scalar::Null))
+            {
                 paths.serialize_element(path)?;
             }
         }
@@ -155,7 +176,11 @@ impl MapValue<'_> for i64 {
 
 impl MapValue<'_> for f64 {
     fn into_scalar(self) -> Result<Scalar, String> {
-        if self.is_finite() { Ok(Scalar::Number(self)) } else { Err(format!("{self} is not finite")) }
+        if self.is_finite() {
+            Ok(Scalar::Number(self))
+        } else {
+            Err(format!("{self} is not finite"))
+        }
     }
 }
 
@@ -194,7 +219,10 @@ struct MapInto<'a, T> {
 
 impl<'a, T> MapInto<'a, T> {
     const fn new(fields: &'a mut BTreeMap<Box<str>, Scalar>) -> Self {
-        Self { fields, of: PhantomData }
+        Self {
+            fields,
+            of: PhantomData,
+        }
     }
 }
 
@@ -215,7 +243,9 @@ impl<'de, T: MapValue<'de>> Visitor<'de> for MapInto<'_, T> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some((path, value)) = map.next_entry::<&str, T>()? {
-            let value = value.into_scalar().map_err(|reason| A::Error::custom(format!("{path}: {reason}")))?;
+            let value = value
+                .into_scalar()
+                .map_err(|reason| A::Error::custom(format!("{path}: {reason}")))?;
             self.fields.insert(path.into(), value);
         }
         Ok(())
@@ -265,11 +295,26 @@ impl<'a> From<&'a Scalar> for ValueRecord<'a> {
         let none = Self::default();
         match value {
             Scalar::Null => none,
-            Scalar::Integer(value) => Self { integer: Some(*value), ..none },
-            Scalar::Number(value) => Self { number: Some(*value), ..none },
-            Scalar::Boolean(value) => Self { boolean: Some(*value), ..none },
-            Scalar::String(value) => Self { string: Some(value), ..none },
-            Scalar::Json(value) => Self { json: Some(value), ..none },
+            Scalar::Integer(value) => Self {
+                integer: Some(*value),
+                ..none
+            },
+            Scalar::Number(value) => Self {
+                number: Some(*value),
+                ..none
+            },
+            Scalar::Boolean(value) => Self {
+                boolean: Some(*value),
+                ..none
+            },
+            Scalar::String(value) => Self {
+                string: Some(value),
+                ..none
+            },
+            Scalar::Json(value) => Self {
+                json: Some(value),
+                ..none
+            },
         }
     }
 }
@@ -279,12 +324,28 @@ impl TryFrom<ValueRecord<'_>> for Scalar {
 
     fn try_from(record: ValueRecord<'_>) -> Result<Self, DecodeError> {
         Ok(match record {
-            ValueRecord { integer: Some(value), .. } => Self::Integer(value),
-            ValueRecord { number: Some(value), .. } => Self::Number(finite("value.number", value)?),
-            ValueRecord { boolean: Some(value), .. } => Self::Boolean(value),
-            ValueRecord { string: Some(value), .. } => Self::String(value.into()),
-            ValueRecord { json: Some(value), .. } => Self::Json(json_text::checked("value.json", value)?),
-            ValueRecord { integer: None, number: None, boolean: None, string: None, json: None } => Self::Null,
+            ValueRecord {
+                integer: Some(value), ..
+            } => Self::Integer(value),
+            ValueRecord {
+                number: Some(value), ..
+            } => Self::Number(finite("value.number", value)?),
+            ValueRecord {
+                boolean: Some(value), ..
+            } => Self::Boolean(value),
+            ValueRecord {
+                string: Some(value), ..
+            } => Self::String(value.into()),
+            ValueRecord {
+                json: Some(value), ..
+            } => Self::Json(json_text::checked("value.json", value)?),
+            ValueRecord {
+                integer: None,
+                number: None,
+                boolean: None,
+                string: None,
+                json: None,
+            } => Self::Null,
         })
     }
 }

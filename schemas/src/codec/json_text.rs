@@ -10,10 +10,13 @@ use super::DecodeError;
 /// Takes JSON text from a record: it must be JSON, and comes out on one line, because readers paste it
 /// into frames where a line break would end the frame.
 pub(super) fn checked(member: &'static str, text: &str) -> Result<Box<str>, DecodeError> {
-    compact(text).map(Cow::into_owned).map(String::into_boxed_str).map_err(|error| {
-        let start: String = text.chars().take(40).collect();
-        DecodeError::member(member, format!("{start:?} is not JSON text: {error}"))
-    })
+    compact(text)
+        .map(Cow::into_owned)
+        .map(String::into_boxed_str)
+        .map_err(|error| {
+            let start: String = text.chars().take(40).collect();
+            DecodeError::member(member, format!("{start:?} is not JSON text: {error}"))
+        })
 }
 
 pub(super) fn checked_option(

@@ -26,7 +26,12 @@ fn telemetry() -> Event {
         claimed_at: None,
         seq: Some(7),
         body: Body::Telemetry(crate::event::Telemetry {
-            fields: Fields(fields.into_iter().map(|(path, value)| (path.into(), value)).collect()),
+            fields: Fields(
+                fields
+                    .into_iter()
+                    .map(|(path, value)| (path.into(), value))
+                    .collect(),
+            ),
         }),
     }
 }
@@ -55,7 +60,11 @@ fn member(value: &Value, path: &[&str]) -> Value {
             other => panic!("{name} of {other:?}"),
         };
         let found = members.into_iter().find(|(member, _)| member == name).unwrap().1;
-        if let Value::Union(_, inner) = found { *inner } else { found }
+        if let Value::Union(_, inner) = found {
+            *inner
+        } else {
+            found
+        }
     })
 }
 
@@ -160,7 +169,11 @@ fn set(value: &mut Value, path: &[&str], to: Value) {
     };
     match value {
         Value::Record(members) => {
-            set(&mut members.iter_mut().find(|(member, _)| member == name).unwrap().1, rest, to);
+            set(
+                &mut members.iter_mut().find(|(member, _)| member == name).unwrap().1,
+                rest,
+                to,
+            );
         }
         Value::Map(members) => {
             let member = members.entry((*name).to_owned()).or_insert(Value::Null);
@@ -180,7 +193,9 @@ fn we_read_what_apache_avro_writes() {
 #[test]
 fn a_number_that_is_not_finite_is_refused_on_the_way_in() {
     let path = ["body", "telemetry", "fields", "numbers", "bad"];
-    let frame = foreign(&telemetry().encode(), |value| set(value, &path, Value::Double(f64::NAN)));
+    let frame = foreign(&telemetry().encode(), |value| {
+        set(value, &path, Value::Double(f64::NAN))
+    });
     let refused = Event::decode(&frame).unwrap_err().to_string();
     assert!(refused.contains("bad: NaN is not finite"), "{refused}");
 }
@@ -190,30 +205,44 @@ fn json_text_of_others_comes_out_on_one_line() {
     let path = ["body", "telemetry", "fields", "json", "doors"];
     let pretty = Value::String("[\n  true\n]".into());
     let frame = foreign(&telemetry().encode(), |value| set(value, &path, pretty));
-    let Body::Telemetry(read) = Event::decode(&frame).unwrap().body else { panic!() };
+    let Body::Telemetry(read) = Event::decode(&frame).unwrap().body else {
+        panic!()
+    };
     assert_eq!(read.fields.0["doors"], Scalar::Json("[true]".into()));
 }
 
 #[test]
 fn text_that_is_no_json_is_refused_where_json_belongs() {
     let path = ["body", "telemetry", "fields", "json", "doors"];
-    let frame = foreign(&telemetry().encode(), |value| set(value, &path, Value::String("[oops".into())));
+    let frame = foreign(&telemetry().encode(), |value| {
+        set(value, &path, Value::String("[oops".into()))
+    });
     let refused = Event::decode(&frame).unwrap_err().to_string();
     assert!(refused.contains("doors: not JSON text"), "{refused}");
 }
 
 #[test]
 fn an_unknown_kind_is_refused_by_name() {
-    let frame = foreign(&telemetry().encode(), |value| set(value, &["kind"], Value::String("dance".into())));
+    let frame = foreign(&telemetry().encode(), |value| {
+        set(value, &["kind"], Value::String("dance".into()))
+    });
     let refused = Event::decode(&frame).unwrap_err();
-    assert!(matches!(refused, DecodeError::Member { member: "kind", .. }), "{refused}");
+    assert!(
+        matches!(refused, DecodeError::Member { member: "kind", .. }),
+        "{refused}"
+    );
 }
 
 #[test]
 fn a_kind_without_its_member_is_refused() {
-    let frame = foreign(&telemetry().encode(), |value| set(value, &["kind"], Value::String("lock".into())));
+    let frame = foreign(&telemetry().encode(), |value| {
+        set(value, &["kind"], Value::String("lock".into()))
+    });
     let refused = Event::decode(&frame).unwrap_err();
-    assert!(matches!(refused, DecodeError::Member { member: "body", .. }), "{refused}");
+    assert!(
+        matches!(refused, DecodeError::Member { member: "body", .. }),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -223,20 +252,33 @@ fn a_frame_of_another_subject_says_whose_it_is() {
     let found = Subject::Device;
     assert_eq!(
         Event::decode(&frame),
-        Err(DecodeError::ForeignSchema { subject: Subject::Events, id, found })
+        Err(DecodeError::ForeignSchema {
+            subject: Subject::Events,
+            id,
+            found
+        })
     );
 }
 
 #[test]
 fn an_unknown_schema_and_a_wrong_format_are_told_apart() {
     let subject = Subject::Events;
-    assert_eq!(Event::decode(&[0, 0, 0, 0, 9, 1]), Err(DecodeError::UnknownSchema { subject, id: 9 }));
-    assert_eq!(Event::decode(b"{\"id\":1}"), Err(DecodeError::Frame(FrameError::Magic { found: b'{' })));
+    assert_eq!(
+        Event::decode(&[0, 0, 0, 0, 9, 1]),
+        Err(DecodeError::UnknownSchema { subject, id: 9 })
+    );
+    assert_eq!(
+        Event::decode(b"{\"id\":1}"),
+        Err(DecodeError::Frame(FrameError::Magic { found: b'{' }))
+    );
 }
 
 #[test]
 fn bytes_after_the_value_are_refused() {
     let mut frame = telemetry().encode().to_vec();
     frame.push(0);
-    assert!(matches!(Event::decode(&frame), Err(DecodeError::Trailing { bytes: 1, .. })));
+    assert!(matches!(
+        Event::decode(&frame),
+        Err(DecodeError::Trailing { bytes: 1, .. })
+    ));
 }

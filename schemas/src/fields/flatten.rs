@@ -20,7 +20,11 @@ pub struct FlattenLimits {
 
 impl Default for FlattenLimits {
     fn default() -> Self {
-        Self { depth_max: 32, fields_max: 1_000, path_bytes_max: 512 }
+        Self {
+            depth_max: 32,
+            fields_max: 1_000,
+            path_bytes_max: 512,
+        }
     }
 }
 
@@ -58,7 +62,11 @@ impl Fields {
     /// # Errors
     /// The limit that it passes.
     pub fn flatten(object: &Map<String, Value>, limits: &FlattenLimits) -> Result<Self, FlattenError> {
-        let mut flattening = Flattening { limits, path: String::new(), fields: BTreeMap::new() };
+        let mut flattening = Flattening {
+            limits,
+            path: String::new(),
+            fields: BTreeMap::new(),
+        };
         flattening.object(object, 1)?;
         Ok(Self(flattening.fields))
     }
@@ -78,7 +86,10 @@ impl Flattening<'_> {
             push_escaped(name, &mut self.path);
             if self.path.len() > self.limits.path_bytes_max {
                 let start = self.path.chars().take(40).collect();
-                return Err(FlattenError::Path { start, max: self.limits.path_bytes_max });
+                return Err(FlattenError::Path {
+                    start,
+                    max: self.limits.path_bytes_max,
+                });
             }
             match value {
                 Value::Object(inner) if !inner.is_empty() => {
@@ -101,12 +112,21 @@ impl Flattening<'_> {
 
     fn check_depth(&self, depth: usize) -> Result<(), FlattenError> {
         let max = self.limits.depth_max;
-        if depth > max { Err(FlattenError::Depth { path: self.path.clone(), max }) } else { Ok(()) }
+        if depth > max {
+            Err(FlattenError::Depth {
+                path: self.path.clone(),
+                max,
+            })
+        } else {
+            Ok(())
+        }
     }
 
     fn insert(&mut self, value: Scalar) -> Result<(), FlattenError> {
         if self.fields.len() >= self.limits.fields_max {
-            return Err(FlattenError::Fields { max: self.limits.fields_max });
+            return Err(FlattenError::Fields {
+                max: self.limits.fields_max,
+            });
         }
         self.fields.insert(self.path.as_str().into(), value);
         Ok(())
@@ -117,7 +137,11 @@ impl Flattening<'_> {
 fn levels(value: &Value, at_most: usize) -> usize {
     let deepest = |inner: &mut dyn Iterator<Item = &Value>| {
         let below = at_most.saturating_sub(1);
-        if below == 0 { 0 } else { inner.map(|value| levels(value, below)).max().unwrap_or(0) }
+        if below == 0 {
+            0
+        } else {
+            inner.map(|value| levels(value, below)).max().unwrap_or(0)
+        }
     };
     match value {
         Value::Array(items) => 1 + deepest(&mut items.iter()),

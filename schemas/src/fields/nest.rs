@@ -73,7 +73,10 @@ fn insert(root: &mut Map<String, Value>, path: &str, value: &Scalar) {
 
 /// How many leading names two paths share.
 fn shared_objects(one: &str, other: &str) -> usize {
-    segments(one).zip(segments(other)).take_while(|(one, other)| one == other).count()
+    segments(one)
+        .zip(segments(other))
+        .take_while(|(one, other)| one == other)
+        .count()
 }
 
 /// Whether something else in the map lies below this path. Its descendants follow it in the map, with

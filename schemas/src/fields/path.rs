@@ -36,7 +36,11 @@ pub fn unescape(segment: &str) -> Cow<'_, str> {
     let mut characters = segment.chars().peekable();
     while let Some(character) = characters.next() {
         // A backslash before anything else stands for itself: others write paths too.
-        let escaped = if character == '\\' { characters.next_if(|next| matches!(next, '.' | '\\')) } else { None };
+        let escaped = if character == '\\' {
+            characters.next_if(|next| matches!(next, '.' | '\\'))
+        } else {
+            None
+        };
         name.push(escaped.unwrap_or(character));
     }
     Cow::Owned(name)

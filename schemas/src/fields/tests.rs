@@ -26,8 +26,12 @@ fn written(fields: &Fields) -> String {
 }
 
 fn members() -> impl Strategy<Value = Map<String, Value>> {
-    proptest::collection::btree_map(strategies::text(), strategies::json(), 0..5)
-        .prop_map(|members| members.into_iter().map(|(name, value)| (name.into(), value)).collect())
+    proptest::collection::btree_map(strategies::text(), strategies::json(), 0..5).prop_map(|members| {
+        members
+            .into_iter()
+            .map(|(name, value)| (name.into(), value))
+            .collect()
+    })
 }
 
 proptest! {
@@ -109,7 +113,11 @@ fn names_that_sort_between_a_parent_and_its_children_do_not_split_it() {
 #[test]
 fn a_value_gives_way_to_what_lies_below_it() {
     let entries = [("a", 1), ("a-b", 2), ("a.x", 3)];
-    let flat = Fields(entries.map(|(path, value)| (path.into(), Scalar::Integer(value))).into());
+    let flat = Fields(
+        entries
+            .map(|(path, value)| (path.into(), Scalar::Integer(value)))
+            .into(),
+    );
     assert_eq!(written(&flat), r#"{"a-b":2,"a":{"x":3}}"#);
     assert_eq!(flat.nest(), json!({"a-b": 2, "a": {"x": 3}}));
 }
@@ -123,14 +131,33 @@ fn a_number_that_is_not_finite_has_no_scalar() {
 
 #[test]
 fn limits_say_what_was_passed() {
-    let limits = FlattenLimits { depth_max: 2, fields_max: 2, path_bytes_max: 5 };
+    let limits = FlattenLimits {
+        depth_max: 2,
+        fields_max: 2,
+        path_bytes_max: 5,
+    };
     let refused = |value| Fields::flatten(&object(value), &limits).unwrap_err();
     assert!(Fields::flatten(&object(json!({"a": {"b": 1}, "c": [1]})), &limits).is_ok());
-    assert!(matches!(refused(json!({"a": {"b": {"c": 1}}})), FlattenError::Depth { max: 2, .. }));
-    assert!(matches!(refused(json!({"a": {"b": [1]}})), FlattenError::Depth { max: 2, .. }));
-    assert!(matches!(refused(json!({"a": [[1]]})), FlattenError::Depth { max: 2, .. }));
-    assert_eq!(refused(json!({"a": 1, "b": 2, "c": 3})), FlattenError::Fields { max: 2 });
-    assert!(matches!(refused(json!({"abc": {"de": 1}})), FlattenError::Path { max: 5, .. }));
+    assert!(matches!(
+        refused(json!({"a": {"b": {"c": 1}}})),
+        FlattenError::Depth { max: 2, .. }
+    ));
+    assert!(matches!(
+        refused(json!({"a": {"b": [1]}})),
+        FlattenError::Depth { max: 2, .. }
+    ));
+    assert!(matches!(
+        refused(json!({"a": [[1]]})),
+        FlattenError::Depth { max: 2, .. }
+    ));
+    assert_eq!(
+        refused(json!({"a": 1, "b": 2, "c": 3})),
+        FlattenError::Fields { max: 2 }
+    );
+    assert!(matches!(
+        refused(json!({"abc": {"de": 1}})),
+        FlattenError::Path { max: 5, .. }
+    ));
 }
 
 #[test]

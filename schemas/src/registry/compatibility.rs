@@ -44,5 +44,9 @@ fn check_readable(
         Ok(Compatibility::Partial) => "some values have no counterpart".to_owned(),
         Err(error) => error.to_string(),
     };
-    Err(Incompatible::Unreadable { writer, reader, reason })
+    Err(Incompatible::Unreadable {
+        writer,
+        reader,
+        reason,
+    })
 }

@@ -38,19 +38,28 @@ fn folder(subject: Subject) -> &'static str {
 fn the_current_schema_is_the_newest_of_its_history() {
     for subject in Subject::ALL {
         let newest = latest(subject).unwrap();
-        assert_eq!(current(subject), newest.schema_text, "{}: copy it to history/", subject.name());
+        assert_eq!(
+            current(subject),
+            newest.schema_text,
+            "{}: copy it to history/",
+            subject.name()
+        );
     }
 }
 
 #[test]
 fn every_file_of_the_history_is_registered() {
     for subject in Subject::ALL {
-        let history = Path::new(env!("CARGO_MANIFEST_DIR")).join("history").join(folder(subject));
+        let history = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("history")
+            .join(folder(subject));
         let files: BTreeSet<String> = std::fs::read_dir(history)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
-        let known: BTreeSet<String> = versions(subject).map(|it| format!("{}.avsc", it.version)).collect();
+        let known: BTreeSet<String> = versions(subject)
+            .map(|it| format!("{}.avsc", it.version))
+            .collect();
         assert_eq!(files, known, "{}", subject.name());
     }
 }
@@ -66,11 +75,21 @@ fn versions_have_no_gaps() {
 
 #[test]
 fn ids_are_unique_and_never_reassigned() {
-    let found: Vec<(&str, u32, u32)> = all().iter().map(|it| (it.subject.name(), it.version, it.id)).collect();
+    let found: Vec<(&str, u32, u32)> = all()
+        .iter()
+        .map(|it| (it.subject.name(), it.version, it.id))
+        .collect();
     for assigned in ASSIGNED {
-        assert!(found.contains(assigned), "{assigned:?} was published and must stay");
+        assert!(
+            found.contains(assigned),
+            "{assigned:?} was published and must stay"
+        );
     }
-    assert_eq!(found.len(), ASSIGNED.len(), "a new version goes into ASSIGNED too");
+    assert_eq!(
+        found.len(),
+        ASSIGNED.len(),
+        "a new version goes into ASSIGNED too"
+    );
     let ids: BTreeSet<u32> = all().iter().map(|it| it.id).collect();
     assert_eq!(ids.len(), found.len());
     for registered in all() {
@@ -82,7 +101,12 @@ fn ids_are_unique_and_never_reassigned() {
 fn each_file_states_its_own_id() {
     for registered in all() {
         let schema: Value = serde_json::from_str(registered.schema_text).unwrap();
-        assert_eq!(schema["wakeline.schema.id"], registered.id, "{}", registered.subject.name());
+        assert_eq!(
+            schema["wakeline.schema.id"],
+            registered.id,
+            "{}",
+            registered.subject.name()
+        );
     }
 }
 
@@ -92,7 +116,12 @@ fn every_pair_of_versions_is_fully_compatible() {
         for one in versions(subject) {
             for other in versions(subject) {
                 check_compatible(one.schema_text, other.schema_text).unwrap_or_else(|error| {
-                    panic!("{} {} and {}: {error}", subject.name(), one.version, other.version)
+                    panic!(
+                        "{} {} and {}: {error}",
+                        subject.name(),
+                        one.version,
+                        other.version
+                    )
                 });
             }
         }
@@ -113,7 +142,10 @@ fn every_record_and_member_is_documented() {
     fn walk(schema: &Value, at: &str) {
         match schema {
             Value::Object(object) => {
-                let documented = object.get("doc").and_then(Value::as_str).is_some_and(|doc| doc.len() > 4);
+                let documented = object
+                    .get("doc")
+                    .and_then(Value::as_str)
+                    .is_some_and(|doc| doc.len() > 4);
                 let name = object.get("name").and_then(Value::as_str);
                 if let Some(name) = name {
                     assert!(documented, "{at}.{name}");
@@ -142,7 +174,10 @@ fn with_member(text: &str, member: Value) -> String {
 #[test]
 fn a_new_member_with_a_default_is_compatible() {
     let old = current(Subject::Events);
-    let new = with_member(old, serde_json::json!({"name":"site","type":["null","string"],"default":null}));
+    let new = with_member(
+        old,
+        serde_json::json!({"name":"site","type":["null","string"],"default":null}),
+    );
     check_compatible(old, &new).unwrap();
 }
 
@@ -151,16 +186,39 @@ fn a_new_member_without_a_default_is_refused() {
     let old = current(Subject::Events);
     let new = with_member(old, serde_json::json!({"name":"site","type":"string"}));
     let refused = check_compatible(old, &new).unwrap_err();
-    assert!(matches!(refused, Incompatible::Unreadable { writer: "old", reader: "new", .. }), "{refused}");
+    assert!(
+        matches!(
+            refused,
+            Incompatible::Unreadable {
+                writer: "old",
+                reader: "new",
+                ..
+            }
+        ),
+        "{refused}"
+    );
 }
 
 #[test]
 fn a_removed_member_without_a_default_is_refused() {
     let old = current(Subject::Events);
     let mut new: Value = serde_json::from_str(old).unwrap();
-    new["fields"].as_array_mut().unwrap().retain(|member| member["name"] != "device");
+    new["fields"]
+        .as_array_mut()
+        .unwrap()
+        .retain(|member| member["name"] != "device");
     let refused = check_compatible(old, &new.to_string()).unwrap_err();
-    assert!(matches!(refused, Incompatible::Unreadable { writer: "new", reader: "old", .. }), "{refused}");
+    assert!(
+        matches!(
+            refused,
+            Incompatible::Unreadable {
+                writer: "new",
+                reader: "old",
+                ..
+            }
+        ),
+        "{refused}"
+    );
 }
 
 #[test]
