@@ -1,0 +1,228 @@
+//! The reactor of one partition: what the passing of time, or a sign of life, makes it append.
+//!
+//! Pure: no I/O, no clock of its own. It never writes state: a reaction is an event like any other, and
+//! counts only once the fold has read it back. Until then the decision is pending and is not taken again,
+//! and its id is derived from device, rule and source offset, so that one taken twice folds once.
+//!
+//! **Its clock.** While the partition is behind, the clock is the receipt of the last event folded; at the
+//! end of the partition it is wall time. Verdicts of silence are given only when the partition is followed
+//! (its end was reached, or its newest event is about now): what is still unread may be a sign of life. A
+//! stretch of time that nobody observed proves nothing, since ingest may have been down with the
+//! projector; after one (a hand-over is one), verdicts wait for `stale_after`.
+
+mod reaction;
+//TMP #[cfg(test)]
+//TMP mod tests;
+mod watch;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use journal::Offset;
+use rustc_hash::FxHashMap;
+use schemas::event::Status;
+use schemas::{Body, Document, Micros};
+use state::{DeviceKey, Stored};
+
+use crate::settings::{Settings, micros};
+use crate::source::SourceEvent;
+pub use reaction::{PresenceReaction, Reaction, Rule};
+use watch::{Pending, Watch};
+
+/// When silence is spoken of; all in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Silence {
+    /// Silent for so long is STALE.
+    pub stale_after: Micros,
+    /// Silent for so long is OFFLINE.
+    pub offline_after: Micros,
+    /// A longer stretch between two looks was not observed.
+    pub unobserved_max: Micros,
+    /// A reaction not read back within this is given out again.
+    pub pending_max: Micros,
+}
+
+impl Silence {
+    /// What `settings` say.
+    #[must_use]
+    pub fn of(settings: &Settings) -> Self {
+        let at_least = |duration: Duration| micros(duration).max(1);
+        Self {
+            stale_after: at_least(settings.stale_after),
+            offline_after: at_least(settings.offline_after.max(settings.stale_after)),
+            unobserved_max: at_least(settings.unobserved_max),
+            pending_max: at_least(settings.reaction_pending_max),
+        }
+    }
+}
+
+/// A sign of life within a batch after which nothing spoke of the status.
+#[derive(Debug, Clone)]
+pub(crate) struct Sign {
+    /// Offset of the event.
+    pub(crate) offset: Offset,
+    /// Trace of the event.
+    pub(crate) traceparent: Option<Box<str>>,
+}
+
+/// Timers and pending decisions of one partition. A device costs two small entries while it is ONLINE or
+/// STALE, and nothing while it is OFFLINE.
+pub struct Reactor {
+    silence: Silence,
+    watches: FxHashMap<Arc<DeviceKey>, Watch>,
+    /// A timer is moved when it fires, not with every event: at most one entry a device.
+    timers: BTreeSet<(Micros, Arc<DeviceKey>)>,
+    /// `None` before the first event or the first end.
+    clock: Option<Micros>,
+    /// Whether the partition's end was reached after its last event.
+    at_end: bool,
+    /// No verdict of silence before this.
+    verdicts_from: Micros,
+}
+
+impl Reactor {
+    /// A reactor that knows no device.
+    #[must_use]
+    pub fn new(silence: Silence) -> Self {
+        Self {
+            silence,
+            watches: FxHashMap::default(),
+            timers: BTreeSet::new(),
+            clock: None,
+            at_end: false,
+            verdicts_from: Micros::MIN,
+        }
+    }
+
+    /// Takes up the device of a stored document.
+    pub fn restore(&mut self, stored: &Stored) {
+        let document = &stored.document;
+        let key = DeviceKey { tenant: document.tenant.clone(), device: document.id.clone() };
+        self.update(&Arc::new(key), Some(document), stored.source);
+    }
+
+    /// Devices with a timer.
+    #[must_use]
+    pub fn pending_timers(&self) -> usize {
+        self.timers.len()
+    }
+
+    /// The end of the partition was reached at wall time `now`.
+    pub fn reached_end(&mut self, now: Micros) {
+        self.advance(now);
+        self.at_end = true;
+    }
+
+    /// An event of the batch at hand: moves the clock, and ends the wait for what comes back.
+    pub(crate) fn heard_event(&mut self, event: &SourceEvent, now: Micros) {
+        // A receipt in the future (a producer's mistake) must not make everybody silent.
+        self.advance(event.event.received_at.min(now));
+        self.at_end = false;
+        if let Body::Presence(_) = &event.event.body
+            && let Some(watch) = self.watches.get_mut(&event.key)
+        {
+            watch.read_back(&event.event.id);
+        }
+    }
+
+    /// The device as it is after the batch at hand, and its last sign of life therein.
+    pub(crate) fn observe(
+        &mut self,
+        key: &Arc<DeviceKey>,
+        document: Option<&Document>,
+        source: Offset,
+        sign: Option<Sign>,
+        now: Micros,
+    ) -> Option<Reaction> {
+        let contested = self.watches.get_mut(key).and_then(Watch::take_contested);
+        self.update(key, document, source);
+        let document = document?;
+        let sign = sign.or(contested).filter(|_| document.status != Some(Status::Online))?;
+        let watch = self.watches.entry(Arc::clone(key)).or_insert_with(|| Watch::of(document, source));
+        if watch.pending.as_ref().is_some_and(|pending| pending.reaction.status == Status::Online) {
+            return None;
+        }
+        let reaction = PresenceReaction::online(key, document.status, &sign, now);
+        let until = self.clock.unwrap_or(now).max(now).saturating_add(self.silence.pending_max);
+        watch.pending = Some(Pending { reaction: reaction.clone(), until });
+        self.arm(key);
+        Some(Reaction::Presence(reaction))
+    }
+
+    /// The log will never take `reaction`; its rule may decide anew.
+    pub(crate) fn give_up(&mut self, reaction: &Reaction) {
+        let Reaction::Presence(presence) = reaction;
+        if let Some(watch) = self.watches.get_mut(&presence.key) {
+            watch.read_back(&presence.id);
+        }
+    }
+
+    /// What is due at wall time `now`, at most `reactions_max`; the rest with the next call.
+    pub fn due(&mut self, now: Micros, reactions_max: usize) -> Vec<Reaction> {
+        let mut reactions = Vec::new();
+        let Some(clock) = self.clock else { return reactions };
+        let followed = self.at_end || now.saturating_sub(clock) <= self.silence.unobserved_max;
+        if !followed {
+            return reactions;
+        }
+        while reactions.len() < reactions_max {
+            let Some(key) = self.timers.first().filter(|(at, _)| *at <= clock).map(|(_, key)| Arc::clone(key))
+            else {
+                break;
+            };
+            self.timers.pop_first();
+            let Some(watch) = self.watches.get_mut(&key) else { continue };
+            watch.armed = None;
+            reactions.extend(watch.fire(&key, clock, now, self.verdicts_from, &self.silence));
+            self.arm(&key);
+        }
+        reactions
+    }
+
+    fn advance(&mut self, to: Micros) {
+        if self.clock.is_none_or(|clock| to.saturating_sub(clock) > self.silence.unobserved_max) {
+            self.verdicts_from = to.saturating_add(self.silence.stale_after);
+        }
+        self.clock = self.clock.max(Some(to));
+    }
+
+    fn update(&mut self, key: &Arc<DeviceKey>, document: Option<&Document>, source: Offset) {
+        let Some(document) = document else {
+            self.forget(key);
+            return;
+        };
+        match self.watches.get_mut(key) {
+            Some(watch) => watch.update(document, source),
+            None => {
+                self.watches.insert(Arc::clone(key), Watch::of(document, source));
+            }
+        }
+        self.arm(key);
+    }
+
+    /// Sees to it that the device's timer fires no later than it must; forgets a device without any.
+    fn arm(&mut self, key: &Arc<DeviceKey>) {
+        let Some(watch) = self.watches.get_mut(key) else { return };
+        let Some(at) = watch.deadline(self.verdicts_from, &self.silence) else {
+            self.forget(key);
+            return;
+        };
+        // An earlier timer finds out, when it fires, that it is too early.
+        if watch.armed.is_some_and(|armed| armed <= at) {
+            return;
+        }
+        if let Some(armed) = watch.armed.replace(at) {
+            self.timers.remove(&(armed, Arc::clone(key)));
+        }
+        self.timers.insert((at, Arc::clone(key)));
+    }
+
+    fn forget(&mut self, key: &Arc<DeviceKey>) {
+        if let Some(watch) = self.watches.remove(key)
+            && let Some(armed) = watch.armed
+        {
+            self.timers.remove(&(armed, Arc::clone(key)));
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What the reactor knows of one device.
+
+use std::sync::Arc;
+
+use journal::Offset;
+use schemas::event::Status;
+use schemas::{Document, Micros};
+use state::DeviceKey;
+
+use super::reaction::{PresenceReaction, Reaction};
+use super::{Sign, Silence};
+
+/// One device.
+pub(super) struct Watch {
+    status: Option<Status>,
+    /// Its last sign of life.
+    last_seen: Option<Micros>,
+    /// Offset of the last event in its document.
+    source: Offset,
+    /// When its timer fires.
+    pub(super) armed: Option<Micros>,
+    /// A decision whose event was not read back yet.
+    pub(super) pending: Option<Pending>,
+    /// A verdict that a sign of life overtook before it was read back.
+    contested: Option<Contested>,
+}
+
+/// A decision whose event was not read back yet.
+pub(super) struct Pending {
+    pub(super) reaction: PresenceReaction,
+    /// When it is given out again.
+    pub(super) until: Micros,
+}
+
+/// A verdict that a sign of life overtook. The fold ignores it where the sign came after the deadline; a
+/// sign that was received before, and read after, needs another word.
+struct Contested {
+    id: Box<str>,
+    sign: Offset,
+    read_back: bool,
+}
+
+impl Watch {
+    pub(super) fn of(document: &Document, source: Offset) -> Self {
+        // Whoever was put ONLINE without a sign of its own is silent since the last change.
+        let told = (document.status == Some(Status::Online)).then_some(document.updated_at);
+        Self {
+            status: document.status,
+            last_seen: document.last_seen_at.or(told),
+            source,
+            armed: None,
+            pending: None,
+            contested: None,
+        }
+    }
+
+    pub(super) fn update(&mut self, document: &Document, source: Offset) {
+        let Self { status, last_seen, source, .. } = Self::of(document, source);
+        let moot = |pending: &Pending| pending.reaction.status != Status::Online && last_seen > self.last_seen;
+        if self.pending.as_ref().is_some_and(moot) {
+            self.contested = self.pending.take().map(|pending| Contested {
+                id: pending.reaction.id,
+                sign: source,
+                read_back: false,
+            });
+        }
+        (self.status, self.last_seen, self.source) = (status, last_seen, source);
+    }
+
+    /// The event `id` came back.
+    pub(super) fn read_back(&mut self, id: &str) {
+        if self.pending.as_ref().is_some_and(|pending| *pending.reaction.id == *id) {
+            self.pending = None;
+        }
+        if let Some(contested) = self.contested.as_mut().filter(|contested| *contested.id == *id) {
+            contested.read_back = true;
+        }
+    }
+
+    /// The sign of life that a verdict, now read back, did not know of.
+    pub(super) fn take_contested(&mut self) -> Option<Sign> {
+        let contested = self.contested.take_if(|contested| contested.read_back)?;
+        Some(Sign { offset: contested.sign, traceparent: None })
+    }
+
+    /// When there is next something to decide.
+    pub(super) fn deadline(&self, verdicts_from: Micros, silence: &Silence) -> Option<Micros> {
+        if let Some(pending) = &self.pending {
+            return Some(pending.until);
+        }
+        let since = self.last_seen?;
+        match self.status {
+            // Seen, and not yet called ONLINE: a crash came between.
+            None => Some(since),
+            Some(Status::Online) => Some(since.saturating_add(silence.stale_after).max(verdicts_from)),
+            Some(Status::Stale) => Some(since.saturating_add(silence.offline_after).max(verdicts_from)),
+            Some(Status::Offline) => None,
+        }
+    }
+
+    /// What is decided now that the timer has fired, if it did not fire too early.
+    pub(super) fn fire(
+        &mut self,
+        key: &Arc<DeviceKey>,
+        clock: Micros,
+        now: Micros,
+        verdicts_from: Micros,
+        silence: &Silence,
+    ) -> Option<Reaction> {
+        if self.deadline(verdicts_from, silence).is_none_or(|at| at > clock) {
+            return None;
+        }
+        let reaction = match self.pending.take() {
+            Some(pending) => pending.reaction,
+            None => self.decide(key, clock, now, silence)?,
+        };
+        let until = now.max(clock).saturating_add(silence.pending_max);
+        self.pending = Some(Pending { reaction: reaction.clone(), until });
+        Some(Reaction::Presence(reaction))
+    }
+
+    fn decide(
+        &self,
+        key: &Arc<DeviceKey>,
+        clock: Micros,
+        now: Micros,
+        silence: &Silence,
+    ) -> Option<PresenceReaction> {
+        let last_seen = self.last_seen?;
+        let (status, since) = match self.status {
+            None => {
+                let sign = Sign { offset: self.source, traceparent: None };
+                return Some(PresenceReaction::online(key, None, &sign, now));
+            }
+            Some(Status::Offline) => return None,
+            Some(Status::Online | Status::Stale) => {
+                let offline = last_seen.saturating_add(silence.offline_after);
+                if offline <= clock {
+                    (Status::Offline, offline)
+                } else {
+                    (Status::Stale, last_seen.saturating_add(silence.stale_after))
+                }
+            }
+        };
+        Some(PresenceReaction::silence(key, status, self.status, self.source, since, now))
+    }
+}
