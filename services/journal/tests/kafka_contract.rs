@@ -30,6 +30,7 @@ async fn harness() -> Option<KafkaHarness> {
         return None;
     };
     let now_ms = now_ms();
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let unique = std::thread::current()
         .name()
         .map_or(0, |name| name.bytes().map(u64::from).sum::<u64>());
