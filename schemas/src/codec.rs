@@ -17,11 +17,14 @@ use crate::registry::{self, Subject};
 use crate::wire::{self, FrameError};
 use crate::{Change, Control, Document, Event, Rejected};
 
+mod body;
 mod change;
 mod control;
+mod document;
 mod event;
 mod fields;
 mod json_text;
+mod location;
 mod rejected;
 
 /// Why bytes are no value of the expected kind.

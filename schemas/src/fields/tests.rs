@@ -5,10 +5,10 @@ use super::{FlattenError, FlattenLimits, ancestors, escape, is_descendant, segme
 use crate::{Fields, Scalar, strategies};
 
 fn object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(object) => object,
-        other => panic!("{other}"),
-    }
+    let Value::Object(object) = value else {
+        panic!("{value}")
+    };
+    object
 }
 
 fn flatten(value: Value) -> Fields {

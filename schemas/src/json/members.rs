@@ -1,5 +1,7 @@
 //! Takes the members of an event that came in, one by one, each with its type.
 
+use std::mem;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -49,13 +51,27 @@ impl<'a> Members<'a> {
         self.object.swap_remove(name)
     }
 
+    /// The member as what `read` makes of it, or an error that says what was expected.
+    fn take_as<T>(
+        &mut self,
+        name: &'static str,
+        expected: &str,
+        read: impl FnOnce(&mut Value) -> Option<T>,
+    ) -> Result<Option<T>, InvalidEvent> {
+        let Some(mut value) = self.take(name) else {
+            return Ok(None);
+        };
+        match read(&mut value) {
+            Some(read) => Ok(Some(read)),
+            None => Err(wrong(name, expected, &value)),
+        }
+    }
+
     pub(super) fn text(&mut self, name: &'static str) -> Result<Option<Box<str>>, InvalidEvent> {
-        self.take(name)
-            .map(|value| match value {
-                Value::String(text) => Ok(text.into_boxed_str()),
-                other => Err(wrong(name, "a string", &other)),
-            })
-            .transpose()
+        self.take_as(name, "a string", |value| {
+            let Value::String(text) = value else { return None };
+            Some(mem::take(text).into_boxed_str())
+        })
     }
 
     /// A text that names something.
@@ -101,9 +117,7 @@ impl<'a> Members<'a> {
     }
 
     pub(super) fn number(&mut self, name: &'static str) -> Result<Option<f64>, InvalidEvent> {
-        self.take(name)
-            .map(|value| value.as_f64().ok_or_else(|| wrong(name, "a number", &value)))
-            .transpose()
+        self.take_as(name, "a number", |value| value.as_f64())
     }
 
     pub(super) fn word<T>(
@@ -160,28 +174,14 @@ impl<'a> Members<'a> {
     }
 
     pub(super) fn object(&mut self, name: &'static str) -> Result<Option<Map<String, Value>>, InvalidEvent> {
-        self.take(name)
-            .map(|value| match value {
-                Value::Object(object) => Ok(object),
-                other => Err(wrong(name, "an object", &other)),
-            })
-            .transpose()
+        self.take_as(name, "an object", |value| value.as_object_mut().map(mem::take))
     }
 
     pub(super) fn texts(&mut self, name: &'static str) -> Result<Option<Vec<Box<str>>>, InvalidEvent> {
-        let expected = "an array of strings";
-        self.take(name)
-            .map(|value| match value {
-                Value::Array(items) => items
-                    .into_iter()
-                    .map(|item| match item {
-                        Value::String(text) => Ok(text.into_boxed_str()),
-                        other => Err(wrong(name, expected, &other)),
-                    })
-                    .collect(),
-                other => Err(wrong(name, expected, &other)),
-            })
-            .transpose()
+        self.take_as(name, "an array of strings", |value| {
+            let items = value.as_array()?;
+            items.iter().map(|item| item.as_str().map(Box::from)).collect()
+        })
     }
 }
 

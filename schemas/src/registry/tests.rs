@@ -157,7 +157,7 @@ fn every_record_and_member_is_documented() {
                 }
             }
             Value::Array(items) => items.iter().for_each(|item| walk(item, at)),
-            _ => {}
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
     for subject in Subject::ALL {
