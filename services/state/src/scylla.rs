@@ -27,6 +27,9 @@ use link::Link;
 pub use migrate::{MigrateError, Migrated};
 pub use settings::{Consistency, Replication, Settings, Words};
 
+/// Servers agree on a change of the schema within so long, or the change is tried again.
+const SCHEMA_AGREEMENT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// A connection to a CQL cluster and one keyspace of it.
 #[derive(Clone)]
 pub struct Cql {
@@ -123,6 +126,7 @@ fn session_builder(settings: &Settings) -> SessionBuilder {
         .known_nodes(&settings.contact_points)
         .default_execution_profile_handle(profile.into_handle())
         .connection_timeout(settings.connect_timeout.min(std::time::Duration::from_secs(5)))
+        .schema_agreement_timeout(SCHEMA_AGREEMENT_TIMEOUT)
         .tls_context(settings.tls.clone());
     if let (Some(user), Some(password)) = (&settings.user, &settings.password) {
         builder = builder.user(user, password);

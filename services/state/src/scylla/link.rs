@@ -48,7 +48,17 @@ impl Link {
         &self.session
     }
 
+    /// Speaks of the keyspace from now on. One that was created a moment ago may not be known to every
+    /// server yet, so this too is tried several times.
     pub(super) async fn use_keyspace(&self) -> Result<(), StoreError> {
+        let mut pause = RETRY_PAUSE;
+        for _ in 1..self.attempts_max {
+            if self.session.use_keyspace(&self.keyspace, false).await.is_ok() {
+                return Ok(());
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
         self.session
             .use_keyspace(&self.keyspace, false)
             .await

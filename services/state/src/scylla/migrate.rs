@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use migrations::{Migration, PlanError};
 
-use super::link::unavailable;
 use super::{Cql, session};
 use crate::StoreError;
 
@@ -15,6 +14,9 @@ const LOCK_SECONDS: i32 = 60;
 const LOCK_POLL: Duration = Duration::from_millis(500);
 /// A second runner gives up after so long.
 const LOCK_WAIT: Duration = Duration::from_secs(180);
+
+/// One change of the schema takes at most so long, the servers' agreement not counted.
+const SCHEMA_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What [`Cql::migrate`] did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -201,12 +203,20 @@ impl Cql {
             reason,
         };
         let mut query = ::scylla::statement::Statement::new(statement);
-        query.set_request_timeout(Some(self.settings.request_timeout * 4));
-        let session = session(&self.link);
-        Box::pin(session.query_unpaged(query, ()))
-            .await
-            .map_err(|error| failed(error.to_string()))?;
-        session.await_schema_agreement().await.map_err(unavailable)?;
-        Ok(())
+        query.set_request_timeout(Some(SCHEMA_TIMEOUT));
+        query.set_is_idempotent(true);
+        let mut attempt = 1;
+        loop {
+            // Returns once the servers agree. Every statement can be repeated, and must be: agreement
+            // also fails when a server's connection was just being made.
+            match Box::pin(session(&self.link).query_unpaged(query.clone(), ())).await {
+                Ok(_) => return Ok(()),
+                Err(error) if attempt >= self.settings.attempts_max => return Err(failed(error.to_string())),
+                Err(error) => {
+                    tracing::info!(%error, file, attempt, "a change of the schema failed; trying again");
+                    attempt += 1;
+                }
+            }
+        }
     }
 }
