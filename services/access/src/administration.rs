@@ -106,6 +106,3 @@ impl Administration {
             .map_err(|_| WriteError::NotFolded)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -7,6 +7,7 @@
 //! | anything else | perhaps the admin token | nothing |
 
 mod device;
+mod seal;
 
 use std::fmt;
 
@@ -16,6 +17,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 pub(crate) use device::{DeviceKey, DeviceToken};
+pub use seal::{SealError, Sealer, UnsealError};
 
 /// Longer texts are no credential of ours.
 pub(crate) const CREDENTIAL_BYTES_MAX: usize = 4_096;

@@ -307,6 +307,3 @@ fn check_revocation(fold: &Fold, subject: &str, issued_at: Option<Micros>) -> Re
         (Some(_) | None, Some(_) | None) => Ok(()),
     }
 }
-
-#[cfg(test)]
-mod tests;

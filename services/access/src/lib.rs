@@ -12,7 +12,7 @@ pub mod http;
 pub mod principal;
 
 pub use administration::Administration;
-pub use credential::{AdminToken, AdminTokenTooShort, NodeKey};
+pub use credential::{AdminToken, AdminTokenTooShort, NodeKey, Sealer};
 pub use directory::{Denied, Directory};
 pub use events::{Accepted, EventSink, Rejection, Submission};
 pub use principal::{Principal, Scope, TenantError};

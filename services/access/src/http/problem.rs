@@ -9,7 +9,11 @@ use crate::{Denied, TenantError};
 
 /// An error of a request: becomes `application/problem+json`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Problem {
+pub struct Problem(Box<Inner>);
+
+/// Behind one pointer, because every fallible step of a request carries room for it.
+#[derive(Debug, Clone, PartialEq)]
+struct Inner {
     status: StatusCode,
     kind: &'static str,
     detail: String,
@@ -21,13 +25,13 @@ impl Problem {
     /// An error with this status. `detail` is for people: what is wrong here, and what to do.
     #[must_use]
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Inner {
             status,
             kind: "about:blank",
             detail: detail.into(),
             members: Map::new(),
             headers: Vec::new(),
-        }
+        }))
     }
 
     /// 400.
@@ -72,15 +76,15 @@ impl Problem {
 
     /// Says which problem this is to a machine: a URI.
     #[must_use]
-    pub const fn kind(mut self, kind: &'static str) -> Self {
-        self.kind = kind;
+    pub fn kind(mut self, kind: &'static str) -> Self {
+        self.0.kind = kind;
         self
     }
 
     /// Adds a member.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.members.insert(name.to_owned(), value.into());
+        self.0.members.insert(name.to_owned(), value.into());
         self
     }
 
@@ -93,32 +97,32 @@ impl Problem {
     /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.push((name, value));
+        self.0.headers.push((name, value));
         self
     }
 
     /// Its status.
     #[must_use]
-    pub const fn status(&self) -> StatusCode {
-        self.status
+    pub fn status(&self) -> StatusCode {
+        self.0.status
     }
 
     /// What is wrong, for people.
     #[must_use]
     pub fn detail(&self) -> &str {
-        &self.detail
+        &self.0.detail
     }
 
     /// The body: `type`, `title`, `status`, `detail`, then the members added.
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut members = Map::new();
-        members.insert("type".to_owned(), self.kind.into());
-        let title = self.status.canonical_reason().unwrap_or("Error");
+        members.insert("type".to_owned(), self.0.kind.into());
+        let title = self.0.status.canonical_reason().unwrap_or("Error");
         members.insert("title".to_owned(), title.into());
-        members.insert("status".to_owned(), self.status.as_u16().into());
-        members.insert("detail".to_owned(), self.detail.as_str().into());
-        for (name, value) in &self.members {
+        members.insert("status".to_owned(), self.0.status.as_u16().into());
+        members.insert("detail".to_owned(), self.0.detail.as_str().into());
+        for (name, value) in &self.0.members {
             members.entry(name.clone()).or_insert_with(|| value.clone());
         }
         Value::Object(members).to_string()
@@ -127,10 +131,10 @@ impl Problem {
     /// The response.
     #[must_use]
     pub fn into_response(self) -> Response<Body> {
-        let mut response = super::json(self.status, self.to_json());
+        let mut response = super::json(self.0.status, self.to_json());
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        headers.extend(self.headers);
+        headers.extend(self.0.headers);
         response
     }
 }

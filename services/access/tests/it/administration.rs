@@ -1,0 +1,178 @@
+//! Who may make, change and take back what.
+
+use access::administration::{TenantRefused, TokenRefused};
+use access::{Denied, Role};
+
+use crate::support::{World, members, system};
+
+const ADMIN: &str = r#"{"role":"admin","tenant":"acme"}"#;
+
+#[tokio::test]
+async fn an_admin_manages_its_own_tenant_only() {
+    let world = World::new().await;
+    let admin = world.principal(ADMIN).await;
+    let foreign = r#"{"role":"user","tenant":"other"}"#;
+    let refused = world.administration.create_token(&admin, members(foreign)).await;
+    assert!(matches!(refused, Err(TokenRefused::Forbidden(_))));
+    let (foreign, _) = world.token(&system(), foreign).await;
+    let change = world
+        .administration
+        .change_token(&admin, &foreign, members("{}"))
+        .await;
+    assert_eq!(change, Err(TokenRefused::NotFound));
+    let revoke = world.administration.revoke_token(&admin, &foreign).await;
+    assert_eq!(revoke, Err(TokenRefused::NotFound));
+    let revoke = world.administration.revoke_token(&admin, "device:other/d").await;
+    assert_eq!(revoke, Err(TokenRefused::NotFound));
+    assert!(
+        world
+            .administration
+            .tokens(&admin, Some("other"), None, 10)
+            .is_err()
+    );
+    assert!(world.administration.tokens(&admin, None, None, 10).is_err());
+    world.close().await;
+}
+
+#[tokio::test]
+async fn an_admin_gives_nothing_above_its_own_grants() {
+    let world = World::new().await;
+    let admin = world
+        .principal(r#"{"role":"admin","tenant":"acme","devices":["a","b"],"expires":"1h"}"#)
+        .await;
+    let above = [
+        r#"{"role":"system"}"#,
+        r#"{"role":"system","tenant":null}"#,
+        r#"{"role":"admin","superuser":true,"tenant":null}"#,
+        r#"{"role":"user"}"#,
+        r#"{"role":"user","devices":null}"#,
+        r#"{"role":"user","devices":["c"]}"#,
+        r#"{"role":"user","devices":["a"],"staff":true}"#,
+        r#"{"role":"user","devices":["a"],"organizations":["other"]}"#,
+        r#"{"role":"user","devices":["a"],"expires":"2h"}"#,
+        r#"{"role":"user","devices":["a"],"expires":null}"#,
+        r#"{"role":"device","devices":["c"]}"#,
+    ];
+    for json in above {
+        let refused = world.administration.create_token(&admin, members(json)).await;
+        assert!(refused.is_err(), "{json}");
+    }
+    let (id, _) = world.token(&admin, r#"{"role":"user","devices":["a"]}"#).await;
+    let made = world.administration.token(&admin, &id).unwrap();
+    assert_eq!(made.0.expires_at, admin.expires_at);
+    for json in [
+        r#"{"devices":["c"]}"#,
+        r#"{"devices":null}"#,
+        r#"{"expires":null}"#,
+        r#"{"staff":true}"#,
+    ] {
+        let refused = world
+            .administration
+            .change_token(&admin, &id, members(json))
+            .await;
+        assert!(matches!(refused, Err(TokenRefused::Forbidden(_))), "{json}");
+    }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn only_admin_and_system_manage_tokens() {
+    let world = World::new().await;
+    for role in ["user", "ingest"] {
+        let json = format!(r#"{{"role":"{role}","tenant":"acme"}}"#);
+        let actor = world.principal(&json).await;
+        let made = world.administration.create_token(&actor, members(&json)).await;
+        assert!(matches!(made, Err(TokenRefused::Forbidden(_))));
+        let own = world.administration.token(&actor, &actor.id);
+        assert_eq!(own, Err(TokenRefused::NotFound));
+    }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_changed_token_has_its_new_grants_under_the_old_secret() {
+    let world = World::new().await;
+    let (id, credential) = world
+        .token(&system(), r#"{"role":"user","tenant":"acme","devices":["a"]}"#)
+        .await;
+    let before = world.directory.authenticate(&credential, world.now()).unwrap();
+    let change = members(r#"{"devices":["b"],"permissions":["command"],"expires":"1h"}"#);
+    world
+        .administration
+        .change_token(&system(), &id, change)
+        .await
+        .unwrap();
+    let after = world.directory.authenticate(&credential, world.now()).unwrap();
+    assert!(!after.may_read("acme", "a"));
+    assert!(after.may_command("acme", "b"));
+    assert_eq!(world.directory.recheck(&before, world.now()), Ok(after));
+    world.advance(3_600);
+    let expired = world.directory.authenticate(&credential, world.now());
+    assert_eq!(expired.unwrap_err(), Denied::Expired);
+    world.close().await;
+}
+
+#[tokio::test]
+async fn members_that_contradict_each_other_are_refused() {
+    let world = World::new().await;
+    let wrong = [
+        "{}",
+        r#"{"role":"king","tenant":"acme"}"#,
+        r#"{"role":"user"}"#,
+        r#"{"role":"user","tenant":"a/b"}"#,
+        r#"{"role":"system","tenant":"acme"}"#,
+        r#"{"role":"system","devices":["a"]}"#,
+        r#"{"role":"user","tenant":"acme","superuser":true}"#,
+        r#"{"role":"user","tenant":"acme","devices":["a,b"]}"#,
+        r#"{"role":"user","tenant":"acme","permissions":["a b"]}"#,
+        r#"{"role":"user","tenant":"acme","expires":"soon"}"#,
+        r#"{"role":"device","tenant":"acme"}"#,
+        r#"{"role":"device","tenant":"acme","devices":["a","b"]}"#,
+        r#"{"role":"device","tenant":"acme","devices":["a"],"permissions":["command"]}"#,
+    ];
+    for json in wrong {
+        let refused = world.administration.create_token(&system(), members(json)).await;
+        assert!(matches!(refused, Err(TokenRefused::Invalid(_))), "{json}");
+    }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_tenant_keeps_the_spread_that_it_was_made_with() {
+    let world = World::new().await;
+    let administration = &world.administration;
+    let (tenant, new) = administration
+        .create_tenant(&system(), "acme", Some(3))
+        .await
+        .unwrap();
+    assert_eq!((tenant.spread, new), (3, true));
+    let (_, new) = administration
+        .create_tenant(&system(), "acme", Some(3))
+        .await
+        .unwrap();
+    assert!(!new);
+    assert_eq!(
+        administration.create_tenant(&system(), "acme", Some(4)).await,
+        Err(TenantRefused::Exists { spread: 3 })
+    );
+    assert_eq!(administration.ensure_tenant("acme").await.unwrap().spread, 3);
+    assert_eq!(administration.ensure_tenant("other").await.unwrap().spread, 8);
+    for spread in [0, 17] {
+        let refused = administration
+            .create_tenant(&system(), "third", Some(spread))
+            .await;
+        assert!(matches!(refused, Err(TenantRefused::Spread { .. })));
+    }
+    assert!(world.directory.tenant("third").is_none());
+    world.close().await;
+}
+
+#[tokio::test]
+async fn only_system_makes_tenants() {
+    let world = World::new().await;
+    let admin = world.principal(ADMIN).await;
+    assert_eq!(admin.role, Role::Admin);
+    let refused = world.administration.create_tenant(&admin, "acme", None).await;
+    assert_eq!(refused, Err(TenantRefused::Forbidden));
+    world.close().await;
+}
