@@ -196,7 +196,8 @@ pub trait Reader: Send + Sync {
     async fn bounds(&self, topic: Topic, partitions: &[Partition]) -> Vec<Result<Bounds, ReadError>>;
 
     /// For each partition, in the same order: the first offset whose record time is at or after
-    /// `time_ms`; the end if there is none.
+    /// `time_ms`; the end if there is none. In a transactional topic it may be earlier, never later,
+    /// since in Kafka the marks of transactions have times of their own.
     async fn offset_at(
         &self,
         topic: Topic,
@@ -242,7 +243,8 @@ pub trait Claim: Send {
     async fn next(&mut self, records_max: usize, wait: Duration) -> Result<Batch, TailError>;
 
     /// Appends `records` and commits `next` as the group's source position, both or neither.
-    /// Answers with the position of each record.
+    /// Answers with the position of each record. Readers see them very soon after, not always at
+    /// once: Kafka writes the mark that makes them readable behind the answer.
     async fn commit(&mut self, records: Vec<NewRecord>, next: Offset) -> Result<Vec<Position>, CommitError>;
 
     /// Resolves when ownership is being taken away; the owner has a few seconds to finish and drop

@@ -22,6 +22,7 @@ struct KafkaHarness {
 }
 
 /// A namespace of its own for each test, so that they share a broker and nothing else.
+#[expect(clippy::print_stdout, reason = "a test that is not run must say so")]
 async fn harness() -> Option<KafkaHarness> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     #[expect(clippy::disallowed_methods, reason = "the way in of this test")]
@@ -31,9 +32,6 @@ async fn harness() -> Option<KafkaHarness> {
     };
     let now_ms = now_ms();
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let unique = std::thread::current()
-        .name()
-        .map_or(0, |name| name.bytes().map(u64::from).sum::<u64>());
     let layout = Layout {
         generation: 1,
         created_at: now_ms * 1000,
@@ -51,8 +49,8 @@ async fn harness() -> Option<KafkaHarness> {
         layout,
     };
     let admin = harness.admin().await;
-    admin.create(PARTITIONS, 1).await.unwrap();
-    admin.write_layout(&harness.layout).await.unwrap();
+    admin.create(PARTITIONS, 1).await.expect("topics");
+    admin.write_layout(&harness.layout).await.expect("a layout");
     Some(harness)
 }
 
@@ -61,7 +59,9 @@ impl KafkaHarness {
         let mut settings = Settings::new(&self.brokers);
         settings.namespace.clone_from(&self.namespace);
         settings.revocation = Duration::from_secs(1);
-        kafka::connect(settings, &Registry::new()).await.unwrap()
+        kafka::connect(settings, &Registry::new())
+            .await
+            .expect("Kafka answers")
     }
 }
 
@@ -69,8 +69,8 @@ impl KafkaHarness {
 fn now_ms() -> i64 {
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
-        .unwrap();
-    i64::try_from(now.as_millis()).unwrap()
+        .expect("in range");
+    i64::try_from(now.as_millis()).expect("in range")
 }
 
 #[async_trait]
@@ -91,13 +91,16 @@ impl Harness for KafkaHarness {
         let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
             .set("bootstrap.servers", &self.brokers)
             .create()
-            .unwrap();
+            .expect("in range");
         let mut list = TopicPartitionList::new();
         let name = format!("{}{}", self.namespace, topic.name());
-        let at = rdkafka::Offset::Offset(i64::try_from(before).unwrap());
-        list.add_partition_offset(&name, i32::try_from(partition).unwrap(), at)
-            .unwrap();
-        admin.delete_records(&list, &AdminOptions::new()).await.unwrap();
+        let at = rdkafka::Offset::Offset(i64::try_from(before).expect("in range"));
+        list.add_partition_offset(&name, i32::try_from(partition).expect("in range"), at)
+            .expect("in range");
+        admin
+            .delete_records(&list, &AdminOptions::new())
+            .await
+            .expect("Kafka answers");
     }
 
     fn now_ms(&self) -> i64 {

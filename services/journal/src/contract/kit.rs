@@ -222,21 +222,30 @@ pub(super) async fn settle(
     assert!(in_time, "{what}: the members have {have:?}");
 }
 
-/// Commits; what was aborted is tried again, as its error says it can be.
+/// Commits, and waits until readers see it; what was aborted is tried again, as its error says it
+/// can be.
 pub(super) async fn commit(
     harness: &dyn Harness,
+    journal: &Journal,
     claim: &mut dyn Claim,
     records: Vec<NewRecord>,
     next: Offset,
 ) -> Vec<Position> {
+    let topics: Vec<Topic> = records.iter().map(|record| record.topic).collect();
     let all = async {
-        loop {
+        let positions = loop {
             match claim.commit(records.clone(), next).await {
-                Ok(positions) => return positions,
+                Ok(positions) => break positions,
                 Err(CommitError::Aborted { .. }) => {}
                 Err(error) => panic!("not committed: {error}"),
             }
+        };
+        for (position, topic) in positions.iter().zip(topics) {
+            while bounds(journal, topic, position.partition).await.end <= position.offset {
+                tokio::task::yield_now().await;
+            }
         }
+        positions
     };
     tokio::time::timeout(harness.patience(), all)
         .await

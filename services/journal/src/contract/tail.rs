@@ -151,7 +151,7 @@ pub async fn a_tail_passes_what_follows_a_transaction(harness: &dyn Harness) {
             turn * 4..turn * 4 + 4,
             harness.now_ms(),
         );
-        commit(harness, &mut **claim, records, turn as u64).await;
+        commit(harness, &journal, &mut **claim, records, turn as u64).await;
         let end = bounds(&journal, Topic::State, 0).await.end;
         let (records, next) = follow(harness, &mut *tail, end).await;
         assert_eq!(next, end);

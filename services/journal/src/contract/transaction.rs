@@ -15,7 +15,7 @@ pub async fn a_transaction_is_seen_whole_or_not_at_all(harness: &dyn Harness) {
         for turn in 0..20 {
             let numbers = turn * SIZE..(turn + 1) * SIZE;
             let records = numbered(Topic::State, 1, "acme/bus", numbers, harness.now_ms());
-            commit(harness, &mut **claim, records, turn as u64).await;
+            commit(harness, &journal, &mut **claim, records, turn as u64).await;
         }
     };
     let reading = async {
@@ -57,7 +57,7 @@ pub async fn a_transaction_answers_where_its_records_lie(harness: &dyn Harness) 
             turn..turn + 1,
             harness.now_ms(),
         ));
-        let positions = commit(harness, &mut **claim, records.clone(), 0).await;
+        let positions = commit(harness, &journal, &mut **claim, records.clone(), 0).await;
         assert_eq!(positions.len(), records.len());
         for (position, new) in positions.iter().zip(&records) {
             assert_eq!(position.partition, new.partition);
@@ -79,7 +79,7 @@ pub async fn readers_pass_what_a_transaction_leaves_at_the_end(harness: &dyn Har
     let claim = member.claims.get_mut(&0).expect("owned");
     for turn in 0..5_usize {
         let records = numbered(Topic::State, 0, "acme/bus", turn..turn + 1, harness.now_ms());
-        commit(harness, &mut **claim, records, turn as u64).await;
+        commit(harness, &journal, &mut **claim, records, turn as u64).await;
         let end = bounds(&journal, Topic::State, 0).await.end;
         for bytes_max in [1, BLOCK] {
             assert_eq!(
@@ -109,6 +109,7 @@ pub async fn the_committed_position_survives_a_restart(harness: &dyn Harness) {
     assert_eq!(claim.committed(), None);
     commit(
         harness,
+        &journal,
         &mut **claim,
         numbered(Topic::State, 2, "acme/bus", 0..1, harness.now_ms()),
         7,
@@ -132,7 +133,11 @@ pub async fn a_transaction_without_records_moves_the_position(harness: &dyn Harn
     let journal = harness.handle().await;
     let mut member = sole_member(harness, &journal, "fold").await;
     let claim = member.claims.get_mut(&0).expect("owned");
-    assert!(commit(harness, &mut **claim, Vec::new(), 42).await.is_empty());
+    assert!(
+        commit(harness, &journal, &mut **claim, Vec::new(), 42)
+            .await
+            .is_empty()
+    );
     drop(member);
     let member = sole_member(harness, &journal, "fold").await;
     assert_eq!(member.claims[&0].committed(), Some(42));
@@ -167,7 +172,7 @@ pub async fn a_fenced_owner_commits_nothing(harness: &dyn Harness) {
     assert_eq!(zombie.commit(late.clone(), 1_000).await, Err(CommitError::Fenced));
     let owner = second.claims.get_mut(&moved).expect("owned");
     let good = numbered(Topic::State, moved, "owner", 0..2, harness.now_ms());
-    commit(harness, &mut **owner, good, 5).await;
+    commit(harness, &journal, &mut **owner, good, 5).await;
     assert_eq!(zombie.commit(late, 1_000).await, Err(CommitError::Fenced));
     let records = read_all(&journal, Topic::State, moved, 0, BLOCK).await;
     assert_eq!(texts(&records), ["owner-0", "owner-1"]);

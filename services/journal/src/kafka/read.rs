@@ -153,10 +153,40 @@ impl Reader for KafkaReader {
         let found = self
             .ask(topic, partitions, RawOffset::Offset(time_ms.max(0)))
             .await;
-        ends.into_iter()
+        let answers = partitions
+            .iter()
+            .zip(ends)
             .zip(found)
-            .map(|(end, found)| Ok(found?.min(end?)))
-            .collect()
+            .map(|((partition, end), found)| async move {
+                let (end, found) = (end?, found?);
+                if found == Offset::MAX && end > 0 {
+                    return self.first_if_late(topic, *partition, time_ms, end).await;
+                }
+                Ok(found.min(end))
+            });
+        join_all(answers).await
+    }
+}
+
+impl KafkaReader {
+    /// The start of the log if its first record is late enough, else `end`. A broker looks into one
+    /// segment only, and finds nothing when that one was trimmed but is not deleted yet.
+    async fn first_if_late(
+        &self,
+        topic: Topic,
+        partition: Partition,
+        time_ms: i64,
+        end: Offset,
+    ) -> Result<Offset, ReadError> {
+        let start = self.bounds(topic, &[partition]).await.into_iter().next();
+        let Some(Bounds { start, .. }) = start.transpose()? else {
+            return Ok(end);
+        };
+        let block = self.read(topic, partition, start, 1).await?;
+        match block.records.first() {
+            Some(record) if record.timestamp_ms >= time_ms => Ok(record.offset.min(end)),
+            _ => Ok(end),
+        }
     }
 }
 

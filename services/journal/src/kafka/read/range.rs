@@ -65,6 +65,12 @@ impl Range {
             let left = until.saturating_duration_since(Instant::now());
             match consumer.poll(left) {
                 Some(Ok(message)) if record::offset(message.offset()) >= block.next => {
+                    // What was appended since belongs to the next block: a block that is not cut
+                    // by its size ends where the log ended, and so between transactions.
+                    if record::offset(message.offset()) >= bounds.end {
+                        block.next = bounds.end;
+                        continue;
+                    }
                     let record = record::decode(&message);
                     bytes += record::size(&record);
                     block.next = record.offset + 1;
