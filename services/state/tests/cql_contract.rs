@@ -294,6 +294,7 @@ impl Scratch {
     clippy::disallowed_methods,
     reason = "a test asks its environment for the server"
 )]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn settings(keyspace: &str) -> Option<Settings> {
     let Ok(server) = std::env::var("WAKELINE_TEST_CQL") else {
         eprintln!("skipped: WAKELINE_TEST_CQL names no server");

@@ -1,5 +1,6 @@
 //! The connection as the ports use it: prepared statements, bounded concurrency, bounded retries.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ::scylla::client::session::Session;
@@ -28,6 +29,8 @@ pub(super) struct Link {
     in_flight: Semaphore,
     attempts_max: u32,
     keyspace: String,
+    /// Whether statements can leave the keyspace out: false until it exists.
+    in_keyspace: AtomicBool,
 }
 
 impl Link {
@@ -37,11 +40,18 @@ impl Link {
             in_flight: Semaphore::new(settings.requests_in_flight_max),
             attempts_max: settings.attempts_max,
             keyspace: settings.keyspace.clone(),
+            in_keyspace: AtomicBool::new(false),
         };
-        if link.has_keyspace().await? {
-            link.use_keyspace().await?;
-        }
+        link.enter_keyspace().await?;
         Ok(link)
+    }
+
+    /// Speaks of the keyspace from now on, if it exists; another process may have just made it.
+    async fn enter_keyspace(&self) -> Result<bool, StoreError> {
+        if !self.in_keyspace.load(Ordering::Acquire) && self.has_keyspace().await? {
+            self.use_keyspace().await?;
+        }
+        Ok(self.in_keyspace.load(Ordering::Acquire))
     }
 
     pub(super) fn session(&self) -> &Session {
@@ -52,22 +62,22 @@ impl Link {
     /// server yet, so this too is tried several times.
     pub(super) async fn use_keyspace(&self) -> Result<(), StoreError> {
         let mut pause = RETRY_PAUSE;
-        for _ in 1..self.attempts_max {
-            if self.session.use_keyspace(&self.keyspace, false).await.is_ok() {
-                return Ok(());
+        let mut attempt = 1;
+        while let Err(error) = self.session.use_keyspace(&self.keyspace, false).await {
+            if attempt >= self.attempts_max {
+                return Err(unavailable(error));
             }
             tokio::time::sleep(pause).await;
+            attempt += 1;
             pause *= 2;
         }
-        self.session
-            .use_keyspace(&self.keyspace, false)
-            .await
-            .map_err(unavailable)
+        self.in_keyspace.store(true, Ordering::Release);
+        Ok(())
     }
 
     async fn has_keyspace(&self) -> Result<bool, StoreError> {
         let select = self
-            .prepare("SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?")
+            .prepare_of_system("SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?")
             .await?;
         Ok(!self
             .rows::<(String,)>(&select, &(&self.keyspace,))
@@ -78,7 +88,9 @@ impl Link {
     /// Whether the keyspace has that table.
     pub(super) async fn has_table(&self, table: &str) -> Result<bool, StoreError> {
         let select = self
-            .prepare("SELECT table_name FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?")
+            .prepare_of_system(
+                "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?",
+            )
             .await?;
         Ok(!self
             .rows::<(String,)>(&select, &(&self.keyspace, table))
@@ -86,8 +98,21 @@ impl Link {
             .is_empty())
     }
 
-    /// Prepares a statement that may be sent twice.
+    /// Prepares a statement over tables of the keyspace that may be sent twice.
     pub(super) async fn prepare(&self, text: &str) -> Result<PreparedStatement, StoreError> {
+        if self.enter_keyspace().await? {
+            return self.prepare_of_system(text).await;
+        }
+        Err(StoreError::Unavailable {
+            reason: format!(
+                "the keyspace {} does not exist; run `wakeline migrate`",
+                self.keyspace
+            ),
+        })
+    }
+
+    /// Prepares a statement that names its keyspace, and that may be sent twice.
+    pub(super) async fn prepare_of_system(&self, text: &str) -> Result<PreparedStatement, StoreError> {
         let mut prepared = Box::pin(self.session.prepare(Statement::new(text)))
             .await
             .map_err(not_prepared)?;

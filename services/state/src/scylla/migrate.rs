@@ -102,7 +102,7 @@ impl Cql {
     /// When the servers do not answer.
     pub async fn replicas(&self) -> Result<Option<u32>, StoreError> {
         let select = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?";
-        let select = self.link.prepare(select).await?;
+        let select = self.link.prepare_of_system(select).await?;
         let rows: Vec<(HashMap<String, String>,)> =
             self.link.rows(&select, &(&self.settings.keyspace,)).await?;
         let counts = rows
