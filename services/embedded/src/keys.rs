@@ -19,8 +19,8 @@
 //! | | `l`, generation u32, location, NUL, tenant, NUL, device | nothing |
 //! | | `x`, deleted_at i64 (sign flipped), key of the document's row | nothing |
 //! | | `a`, generation u32, partition u32 | progress (`store/progress.rs`) |
-//! | `history` | `d`, tenant, NUL, device, NUL, kind code, !received_at u64, partition u32, offset u64 | late u8, event |
-//! | | `t`, tenant, NUL, kind code, !received_at u64, partition u32, offset u64 | late u8, event |
+//! | `history` | `d`, tenant, NUL, device, NUL, kind code, !received_at u64, partition u32, !offset u64 | late u8, event |
+//! | | `t`, tenant, NUL, kind code, !received_at u64, partition u32, !offset u64 | late u8, event |
 
 use journal::{Offset, Partition, Topic};
 

@@ -1,7 +1,7 @@
 //! One partition of one topic, as the process knows it: its bounds, its newest records, and what the
 //! writer needs to append to it.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use journal::{Bounds, Offset, Partition, Record, Topic};
@@ -36,7 +36,7 @@ pub(crate) struct Appending {
     pub(crate) times: TimeIndex,
 }
 
-/// The newest records, without a gap up to the end.
+/// The newest records: all up to the end that are still in the log.
 struct Ring {
     records: VecDeque<Record>,
     bytes: usize,
@@ -113,6 +113,19 @@ impl PartitionState {
     /// Moves the start up: what lies before it is not readable any more.
     pub(crate) fn raise_start(&self, start: Offset) {
         self.start.fetch_max(start, Ordering::AcqRel);
+    }
+
+    /// Takes records out of memory that compaction has removed.
+    pub(crate) fn forget(&self, removed: &HashSet<Offset>) {
+        let mut ring = self.ring.write();
+        let Some(first) = ring.records.front().map(|record| record.offset) else {
+            return;
+        };
+        if removed.iter().all(|offset| *offset < first) {
+            return;
+        }
+        ring.records.retain(|record| !removed.contains(&record.offset));
+        ring.bytes = ring.records.iter().map(weight).sum();
     }
 
     /// Records from `from` on, if memory holds all of them that follow.

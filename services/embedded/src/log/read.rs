@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use journal::{Block, Bounds, Offset, Partition, ReadError, Reader, Topic};
+use tokio::task::coop::consume_budget;
 
 use super::EmbeddedLog;
 use crate::database::Tables;
@@ -19,6 +20,8 @@ impl Reader for EmbeddedLog {
         from: Offset,
         bytes_max: usize,
     ) -> Result<Block, ReadError> {
+        // An answer from memory must not keep a loop of reads from giving way.
+        consume_budget().await;
         let state = self
             .inner
             .partition(topic, partition)
@@ -51,6 +54,7 @@ impl Reader for EmbeddedLog {
     }
 
     async fn bounds(&self, topic: Topic, partitions: &[Partition]) -> Vec<Result<Bounds, ReadError>> {
+        consume_budget().await;
         let bounds = |number: &Partition| {
             let state = self
                 .inner

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use journal::{Batch, Bounds, Offset, Partition, Tail, TailError, Tails, Topic};
 use tokio::sync::watch;
+use tokio::task::coop::consume_budget;
 
 use super::{EmbeddedLog, read};
 use crate::engine::Inner;
@@ -108,6 +109,8 @@ impl Follower {
     }
 
     async fn read(&self, records_max: usize) -> Result<Batch, TailError> {
+        // An answer from memory must not keep a loop of reads from giving way.
+        consume_budget().await;
         let (from, bytes_max) = (self.position, self.inner.settings.tail_batch_bytes_max);
         if let Some(records) = self.state.recent(from, records_max, bytes_max)
             && let Some(last) = records.last()

@@ -5,7 +5,7 @@
 //! the lag, as in Kafka, and each record is looked at once, however large the partition.
 //! A second look, a tombstone's retention later, removes tombstones that are still the newest.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use journal::{Offset, Topic};
 
@@ -87,7 +87,7 @@ fn advance_step(
 ) -> Result<(Offset, u64), MaintainError> {
     let (topic, number) = (partition.topic, partition.number);
     let mut batch = removal(tables, partition);
-    let mut removed = 0;
+    let mut removed: HashSet<Offset> = HashSet::new();
     let mut next = until;
     // What this step has put into the batch, which the table does not show yet.
     let mut fresh: HashMap<Vec<u8>, Offset> = HashMap::new();
@@ -109,7 +109,7 @@ fn advance_step(
             Look::First => {
                 if let Some(kept) = kept.filter(|kept| *kept < offset) {
                     batch.remove(&tables.log, keys::record(topic, number, kept));
-                    removed += 1;
+                    removed.insert(kept);
                 }
                 batch.insert(&tables.kept, kept_key.clone(), offset.to_be_bytes());
                 fresh.insert(kept_key, offset);
@@ -117,7 +117,7 @@ fn advance_step(
             Look::Second if tombstone && kept == Some(offset) => {
                 batch.remove(&tables.log, key);
                 batch.remove(&tables.kept, kept_key);
-                removed += 1;
+                removed.insert(offset);
             }
             Look::Second => {}
         }
@@ -131,7 +131,8 @@ fn advance_step(
         next.to_be_bytes(),
     );
     batch.commit()?;
-    Ok((next, removed))
+    partition.forget(&removed);
+    Ok((next, removed.len() as u64))
 }
 
 /// Removes the entries of the time index before `from`, but the newest: a search by a time so long

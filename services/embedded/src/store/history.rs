@@ -21,7 +21,7 @@ const BY_TENANT: u8 = b't';
 /// Time, partition and offset at the end of a key.
 const PLACE_BYTES: usize = 20;
 
-/// Where a row stands among all rows: newest first, then by partition and offset.
+/// Where a row stands among all rows: newest first, then by partition, then the highest offset first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
     received_at: Micros,
@@ -46,7 +46,7 @@ impl Place {
         let mut bytes = [0; PLACE_BYTES];
         bytes[..8].copy_from_slice(&newest_first(self.received_at).to_be_bytes());
         bytes[8..12].copy_from_slice(&self.partition.to_be_bytes());
-        bytes[12..].copy_from_slice(&self.offset.to_be_bytes());
+        bytes[12..].copy_from_slice(&(!self.offset).to_be_bytes());
         bytes
     }
 
@@ -55,7 +55,7 @@ impl Place {
         Some(Self {
             received_at: (!keys::u64_at(bytes)? ^ (1 << 63)).cast_signed(),
             partition: keys::u32_at(&bytes[8..])?,
-            offset: keys::u64_at(&bytes[12..])?,
+            offset: !keys::u64_at(&bytes[12..])?,
         })
     }
 }
@@ -112,7 +112,7 @@ pub(crate) fn key_before(list: &[u8], at: Micros) -> Vec<u8> {
     let first = Place {
         received_at: at.saturating_sub(1),
         partition: 0,
-        offset: 0,
+        offset: Offset::MAX,
     };
     [list, &first.encode()].concat()
 }
@@ -254,7 +254,7 @@ mod tests {
         #[test]
         fn rows_stand_newest_first(a: (i64, u32, u64), b: (i64, u32, u64)) {
             let place = |(received_at, partition, offset)| Place { received_at, partition, offset };
-            let order = b.0.cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2));
+            let order = b.0.cmp(&a.0).then(a.1.cmp(&b.1)).then(b.2.cmp(&a.2));
             prop_assert_eq!(place(a).cmp(&place(b)), order);
             prop_assert_eq!(Place::decode(&place(a).encode()), Some(place(a)));
         }
