@@ -169,7 +169,7 @@ impl CqlHistory {
     /// The oldest time that a row can have, and the time that all rows are before.
     fn bounds(&self, query: &HistoryQuery) -> (Micros, Micros) {
         let now = (self.clock)();
-        // Nothing was received before the layout was made; clocks of the nodes may differ a little.
+        // No event is much older than its layout; without a TTL that is what ends the walk.
         let kept = self.ttl.map_or(i64::MIN, |ttl| now.saturating_sub(ttl));
         let oldest = kept.max(
             self.scope

@@ -1,7 +1,7 @@
 //! What holds for any sequence of events.
 
 use proptest::prelude::*;
-use schemas::event::{AlertStatus, CommandStatus, PresenceReason, Status};
+use schemas::event::{AlertStatus, CommandStatus, Device, Location, PresenceReason, Status};
 use schemas::fields::is_descendant;
 use schemas::{Body, Document, Event, Scalar, json};
 use serde_json::{Map, Value};
@@ -67,9 +67,38 @@ fn body() -> impl Strategy<Value = Body> {
             .prop_map(|(id, status)| command(0, id, status).body),
         1 => (prop::sample::select(vec!["a1", "a2"]), prop::sample::select(alerts))
             .prop_map(|(id, status)| alert(0, id, status).body),
-        1 => prop::sample::select(vec!["Bus", "Tram"]).prop_map(|name| device(0, name).body),
+        1 => prop::collection::vec(word(), 5).prop_map(|words| Body::Device(head(&words))),
+        1 => prop::collection::vec(word(), 4).prop_map(|words| Body::Location(place(&words))),
         1 => Just(Body::Deleted),
     ]
+}
+
+fn word() -> impl Strategy<Value = Option<Box<str>>> {
+    prop::option::of(prop::sample::select(vec!["red", "blue"]).prop_map(Into::into))
+}
+
+fn head(words: &[Option<Box<str>>]) -> Device {
+    Device {
+        name: words[0].clone(),
+        device_type: words[1].clone(),
+        site_id: words[2].clone(),
+        tags: words[3]
+            .clone()
+            .map(|tag| if &*tag == "red" { vec![tag] } else { vec![] }),
+        attributes: words[4]
+            .clone()
+            .map(|colour| format!(r#"{{"colour":"{colour}"}}"#).into()),
+    }
+}
+
+fn place(words: &[Option<Box<str>>]) -> Location {
+    Location {
+        id: words[0].clone(),
+        address: words[1].clone(),
+        location_type: words[2].clone(),
+        is_mobile: words[3].as_deref().map(|word| word == "red"),
+        ..Location::default()
+    }
 }
 
 /// Events with ids that repeat and times that go back.
