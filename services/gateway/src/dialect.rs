@@ -90,6 +90,21 @@ impl Ending {
         }
     }
 
+    /// The same for metrics.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Credential => "credential",
+            Self::Scope => "scope",
+            Self::Draining => "draining",
+            Self::Protocol => "protocol",
+            Self::TooLong => "too_long",
+            Self::Client => "client",
+            Self::Stalled => "stalled",
+            Self::Code(_) => "dialect",
+        }
+    }
+
     /// The same for people.
     #[must_use]
     pub const fn reason(self) -> &'static str {

@@ -5,21 +5,52 @@
 
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use access::{Denied, Directory, Principal};
 use bytes::Bytes;
-use journal::{Bounds, Clock, Journal, Partition, ReadError, Topic};
+use journal::{Bounds, Clock, Journal, Micros, Partition, ReadError, Topic};
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 
 use crate::settings::Settings;
 use crate::subscription::Subscription;
 
+mod blocks;
 pub mod channel;
+mod ends;
+mod frames;
+mod index;
+mod intern;
+mod lookups;
+mod mailbox;
+mod metrics;
 pub mod record;
+mod ring;
+mod schedule;
 pub mod seats;
+mod tails;
+#[cfg(test)]
+mod tests;
+mod wheel;
+mod wire;
+mod worker;
+mod ws;
 
 pub use channel::{ChannelBody, ChannelInput, ChannelSink};
 pub use record::LogRecord;
 pub use seats::{Refused, Seat};
+
+use blocks::Blocks;
+use ends::Ends;
+use lookups::{Lookups, Sources};
+use mailbox::{Command, Mailbox};
+use metrics::Metrics;
+use seats::Seats;
+use tails::Tails;
+use worker::{Environment, Worker};
 
 /// Where a stream's bytes go.
 pub enum Sink {
@@ -61,7 +92,51 @@ pub struct Engine {
 }
 
 struct Inner {
-    seats: seats::Seats,
+    seats: Seats,
+    env: Arc<Environment>,
+    ends: Ends,
+    mailboxes: Vec<Arc<Mailbox>>,
+    workers: Mutex<Vec<Worker>>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+/// Names a stream within its worker; never the same for two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Token {
+    slot: u32,
+    generation: u32,
+}
+
+impl Token {
+    fn pack(self) -> usize {
+        (self.generation as usize & 0x7fff_ffff) << 32 | self.slot as usize
+    }
+
+    fn unpack(packed: usize) -> Self {
+        Self {
+            slot: (packed & 0xffff_ffff) as u32,
+            generation: (packed >> 32) as u32,
+        }
+    }
+}
+
+/// What the engine asks of the directory.
+pub(crate) trait Access: Send + Sync {
+    /// The principal as it stands now.
+    fn recheck(&self, principal: &Principal, now: Micros) -> Result<Arc<Principal>, Denied>;
+
+    /// A tenant's spread, where it has its own.
+    fn spread(&self, tenant: &str) -> Option<u32>;
+}
+
+impl Access for Directory {
+    fn recheck(&self, principal: &Principal, now: Micros) -> Result<Arc<Principal>, Denied> {
+        Self::recheck(self, principal, now)
+    }
+
+    fn spread(&self, tenant: &str) -> Option<u32> {
+        self.tenant(tenant).map(|record| record.spread)
+    }
 }
 
 impl Engine {
@@ -73,12 +148,56 @@ impl Engine {
         settings: Settings,
         journal: Journal,
         store: state::Store,
-        directory: Arc<access::Directory>,
+        directory: Arc<Directory>,
         clock: Clock,
         registry: &prometheus::Registry,
     ) -> Result<Self, StartError> {
-        let _ = (settings, journal, store, directory, clock, registry);
-        Err(StartError::NoRuntime)
+        let changes = directory.changes();
+        let engine = Self::start_with(settings, journal, store, directory, clock, registry)?;
+        let inner = Arc::downgrade(&engine.inner);
+        engine.inner.tasks.lock().spawn(async move {
+            let mut changes = changes;
+            while changes.changed().await.is_ok() {
+                let Some(inner) = inner.upgrade() else {
+                    return;
+                };
+                for mailbox in &inner.mailboxes {
+                    mailbox.recheck();
+                }
+            }
+        });
+        Ok(engine)
+    }
+
+    pub(crate) fn start_with(
+        settings: Settings,
+        journal: Journal,
+        store: state::Store,
+        access: Arc<dyn Access>,
+        clock: Clock,
+        registry: &prometheus::Registry,
+    ) -> Result<Self, StartError> {
+        let runtime = Handle::try_current().map_err(|_| StartError::NoRuntime)?;
+        let metrics = Arc::new(Metrics::new(registry)?);
+        let (env, ends, mut tasks) = environment(&settings, journal, store, access, clock, metrics, &runtime);
+        let count = match settings.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            count => count,
+        };
+        let workers = (0..count)
+            .map(|number| Worker::start(number, Arc::clone(&env), rand::random()))
+            .collect::<Result<Vec<Worker>, std::io::Error>>()?;
+        tasks.spawn(observe(Arc::clone(&env)));
+        Ok(Self {
+            inner: Arc::new(Inner {
+                seats: Seats::new(settings),
+                env,
+                ends,
+                mailboxes: workers.iter().map(|worker| Arc::clone(&worker.mailbox)).collect(),
+                workers: Mutex::new(workers),
+                tasks: Mutex::new(tasks),
+            }),
+        })
     }
 
     /// A place for one more stream of `tenant` (`None`: of all tenants). Taken before anything is
@@ -95,47 +214,147 @@ impl Engine {
     /// # Errors
     /// When this gateway drains or its workers are swamped: the socket is dropped, nothing was written.
     pub fn adopt(&self, adoption: Adoption) -> Result<(), Refused> {
-        let _ = adoption;
-        Err(Refused::Draining)
+        if self.inner.seats.is_closed() {
+            return Err(Refused::Draining);
+        }
+        let load = |mailbox: &&Arc<Mailbox>| mailbox.streams.load(Ordering::Relaxed);
+        let mailbox = self.inner.mailboxes.iter().min_by_key(load).ok_or(Refused::Full)?;
+        mailbox.streams.fetch_add(1, Ordering::Relaxed);
+        mailbox.send(Command::Adopt(Box::new(adoption))).map_err(|_| {
+            mailbox.streams.fetch_sub(1, Ordering::Relaxed);
+            Refused::Full
+        })
     }
 
     /// Fresh bounds, in the order of `partitions`: the log was asked after this was called. Callers at
     /// the same time share one question. Answers within the setting `ends_timeout`.
     pub async fn bounds(&self, topic: Topic, partitions: &[Partition]) -> Vec<Result<Bounds, ReadError>> {
-        let _ = (topic, partitions);
-        std::future::ready(Vec::new()).await
+        self.inner.ends.bounds(topic, partitions).await
     }
 
     /// Starts to follow `partitions`, and waits (at most `ends_timeout`) until each is followed from
     /// its live end. To be awaited before the head of a stream that starts at the live end, so that
     /// what is acknowledged after the head is delivered.
     pub async fn ensure_tails(&self, topic: Topic, partitions: &[Partition]) {
-        let _ = (topic, partitions);
-        std::future::ready(()).await;
+        self.inner.env.tails.ensure(topic, partitions).await;
     }
 
     /// Stops taking streams, ends those there are in waves over `deadline`, and stops threads and tasks.
     pub async fn drain(&self, deadline: Duration) {
-        let _ = deadline;
-        std::future::ready(()).await;
+        self.inner.seats.close();
+        let over_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
+        for mailbox in &self.inner.mailboxes {
+            while mailbox.send(Command::Drain { over_ms }).is_err() {
+                tokio::time::sleep(QUEUE_RETRY).await;
+            }
+        }
+        if tokio::time::timeout(deadline, self.inner.seats.vacated()).await.is_err() {
+            tracing::warn!(streams = self.inner.seats.taken(), "not every stream ended within the deadline");
+        }
+        for mailbox in &self.inner.mailboxes {
+            while mailbox.send(Command::Stop).is_err() && !mailbox.is_closed() {
+                tokio::time::sleep(QUEUE_RETRY).await;
+            }
+        }
+        let workers = std::mem::take(&mut *self.inner.workers.lock());
+        let joined = tokio::task::spawn_blocking(|| workers.into_iter().for_each(Worker::join)).await;
+        if let Err(error) = joined {
+            tracing::error!(%error, "the workers could not be waited for");
+        }
+        self.inner.env.tails.stop().await;
+        let mut tasks = std::mem::take(&mut *self.inner.tasks.lock());
+        tasks.shutdown().await;
     }
 
     /// What runs now.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        Counts::default()
+        Counts {
+            streams: self.inner.seats.taken(),
+            tails: self.inner.env.tails.count(),
+        }
     }
 
     /// A pair for a stream behind hyper.
     #[must_use]
     pub fn channel(&self) -> (ChannelSink, ChannelBody, ChannelInput) {
-        channel::pair(16)
+        channel::pair(self.settings().channel_frames_max)
     }
 
     /// The settings in force.
     #[must_use]
     pub fn settings(&self) -> &Settings {
-        self.inner.seats.settings()
+        &self.inner.env.settings
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // After a drain there is nobody left to tell.
+        for mailbox in &self.mailboxes {
+            if mailbox.send(Command::Stop).is_err() {
+                tracing::trace!("a worker was stopped before");
+            }
+        }
+    }
+}
+
+/// How soon a full queue of a worker is tried again.
+const QUEUE_RETRY: Duration = Duration::from_millis(5);
+/// How often figures are taken that nobody counts.
+const OBSERVE_EVERY: Duration = Duration::from_secs(5);
+
+/// What workers are given, and the tasks that serve it.
+fn environment(
+    settings: &Settings,
+    journal: Journal,
+    store: state::Store,
+    access: Arc<dyn Access>,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    runtime: &Handle,
+) -> (Arc<Environment>, Ends, JoinSet<()>) {
+    let mut tasks = JoinSet::new();
+    let (ends, asked) = Ends::new(Arc::clone(&journal.reader), settings.ends_queue_max, settings.ends_timeout);
+    tasks.spawn_on(asked, runtime);
+    let (blocks, read) = Blocks::new(settings, Arc::clone(&journal.reader));
+    tasks.spawn_on(read, runtime);
+    let sources = Sources {
+        journal: journal.clone(),
+        store,
+        ends: ends.clone(),
+        access: Arc::clone(&access),
+        page_documents: settings.page_documents.max(1),
+        reset_slack_ms: i64::try_from(settings.reset_slack.as_millis()).unwrap_or(i64::MAX),
+    };
+    let (lookups, answered) = Lookups::new(settings, sources);
+    tasks.spawn_on(answered, runtime);
+    let env = Environment {
+        settings: settings.clone(),
+        layout: journal.layout.clone(),
+        epoch: journal.epoch,
+        tails: Tails::new(settings.clone(), journal, ends.clone(), Arc::clone(&clock), runtime.clone()),
+        blocks,
+        lookups,
+        access,
+        clock,
+        metrics,
+    };
+    (Arc::new(env), ends, tasks)
+}
+
+async fn observe(env: Arc<Environment>) {
+    let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+    let mut every = tokio::time::interval(OBSERVE_EVERY);
+    loop {
+        every.tick().await;
+        let (metrics, figures) = (&env.metrics, env.blocks.figures());
+        metrics.tails.set(gauge(env.tails.count()));
+        metrics.ring_bytes.set(gauge(env.tails.ring_bytes()));
+        metrics.block_bytes.set(gauge(figures.cached_bytes));
+        metrics.block_hits.set(i64::try_from(figures.hits).unwrap_or(i64::MAX));
+        metrics.block_reads.set(i64::try_from(figures.reads).unwrap_or(i64::MAX));
+        metrics.block_read_bytes.set(i64::try_from(figures.read_bytes).unwrap_or(i64::MAX));
     }
 }
 

@@ -152,12 +152,16 @@ impl Selection {
     /// The partitions that it can touch, ordered, for a principal of that scope.
     #[must_use]
     pub fn partitions(&self, scope: &Scope, directory: &Directory, layout: &Layout) -> Vec<Partition> {
+        let tenant = self.tenant.name().and_then(|tenant| directory.tenant(tenant));
+        self.touched(scope, layout, tenant.map(|record| record.spread))
+    }
+
+    /// The same, the tenant's spread being known; `None`: as the layout says.
+    pub(crate) fn touched(&self, scope: &Scope, layout: &Layout, spread: Option<u32>) -> Vec<Partition> {
         let TenantScope::One(tenant) = &self.tenant else {
             return (0..layout.partitions).collect();
         };
-        let spread = directory
-            .tenant(tenant)
-            .map_or(layout.default_spread, |record| record.spread);
+        let spread = spread.unwrap_or(layout.default_spread);
         let placement = Placement::new(tenant, spread, layout.partitions);
         let mut partitions: Vec<Partition> = match self.devices.within(scope) {
             DeviceSet::All => placement.partitions().to_vec(),

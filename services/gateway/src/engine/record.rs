@@ -1,7 +1,7 @@
 //! Records as the engine holds them: key and kind parsed once, the value decoded only when a frame
 //! needs it, its JSON written once for all.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use journal::{Offset, Partition, Record, Topic};
@@ -41,11 +41,13 @@ pub struct Chunk {
     /// Offset after the last that it covers.
     pub next: Offset,
     /// The records in between; there may be holes.
-    pub records: Vec<LogRecord>,
+    pub records: Vec<Arc<LogRecord>>,
     /// What it is charged for, bytes.
     pub bytes: usize,
 }
 
+/// Charged for a chunk beside its records.
+const CHUNK_BYTES: usize = 160;
 /// Charged for a record beside its value: structure, key, and what decoding adds is a multiple.
 const RECORD_BYTES: usize = 320;
 /// A value is held as bytes, decoded, and as JSON.
@@ -154,10 +156,11 @@ impl Chunk {
     /// Takes a range out of the log.
     #[must_use]
     pub fn new(topic: Topic, partition: Partition, from: Offset, batch: journal::Batch) -> Self {
-        let records: Vec<LogRecord> = batch
+        let records: Vec<Arc<LogRecord>> = batch
             .records
             .into_iter()
-            .map(|record| LogRecord::new(topic, partition, record))
+            .filter(|record| record.offset >= from)
+            .map(|record| Arc::new(LogRecord::new(topic, partition, record)))
             .collect();
         let values: usize = records
             .iter()
@@ -166,7 +169,7 @@ impl Chunk {
         Self {
             from,
             next: batch.next,
-            bytes: records.len() * RECORD_BYTES + values * VALUE_FACTOR,
+            bytes: CHUNK_BYTES + records.len() * RECORD_BYTES + values * VALUE_FACTOR,
             records,
         }
     }
@@ -179,7 +182,7 @@ impl Chunk {
 
     /// The records at or after `offset`.
     #[must_use]
-    pub fn since(&self, offset: Offset) -> &[LogRecord] {
+    pub fn since(&self, offset: Offset) -> &[Arc<LogRecord>] {
         let index = self.records.partition_point(|record| record.offset < offset);
         &self.records[index..]
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
+use tokio::sync::Notify;
 
 use crate::settings::Settings;
 
@@ -30,6 +31,7 @@ pub(crate) struct Seats {
 struct Shared {
     settings: Settings,
     taken: Mutex<Taken>,
+    vacated: Notify,
 }
 
 #[derive(Default)]
@@ -51,12 +53,9 @@ impl Seats {
             shared: Arc::new(Shared {
                 settings,
                 taken: Mutex::default(),
+                vacated: Notify::new(),
             }),
         }
-    }
-
-    pub(crate) fn settings(&self) -> &Settings {
-        &self.shared.settings
     }
 
     pub(crate) fn reserve(&self, tenant: Option<&str>) -> Result<Seat, Refused> {
@@ -86,6 +85,21 @@ impl Seats {
         self.shared.taken.lock().draining = true;
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.shared.taken.lock().draining
+    }
+
+    /// Resolves when no seat is taken.
+    pub(crate) async fn vacated(&self) {
+        loop {
+            let vacated = self.shared.vacated.notified();
+            if self.taken() == 0 {
+                return;
+            }
+            vacated.await;
+        }
+    }
+
     pub(crate) fn taken(&self) -> usize {
         self.shared.taken.lock().all
     }
@@ -100,6 +114,9 @@ impl Drop for Seat {
             if *count == 0 {
                 taken.by_tenant.remove(&self.tenant);
             }
+        }
+        if taken.all == 0 {
+            self.shared.vacated.notify_waiters();
         }
     }
 }

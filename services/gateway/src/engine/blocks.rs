@@ -1,0 +1,288 @@
+//! Blocks of the log for streams behind the rings: each read once for all who wait, kept in one cache
+//! of bounded size, read in turns by tenant and within each tenant's rate.
+
+mod cache;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use journal::{Offset, Partition, ReadError, Reader, Topic};
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::mailbox::{BlockKey, Mailbox, Reply};
+use super::record::Chunk;
+use super::schedule::{Schedule, Turn};
+use crate::settings::Settings;
+use cache::Cache;
+
+/// What there is at the offset that was asked for.
+#[derive(Clone)]
+pub(crate) enum BlockAnswer {
+    /// A chunk that covers it.
+    Chunk(Arc<Chunk>),
+    /// Nothing yet: it is the log's end, as far as the reader knows.
+    End,
+    /// The log begins after it, or ends before it.
+    OutOfRange { start: Offset, end: Offset },
+    /// The partition cannot be read at present.
+    Unavailable,
+}
+
+/// Asks for blocks.
+#[derive(Clone)]
+pub(crate) struct Blocks {
+    shared: Arc<Shared>,
+    requests: mpsc::Sender<Request>,
+}
+
+struct Shared {
+    cache: Mutex<Cache>,
+    hits: AtomicU64,
+    reads: AtomicU64,
+    read_bytes: AtomicU64,
+}
+
+struct Request {
+    key: BlockKey,
+    tenant: Box<str>,
+    reply: Arc<Mailbox>,
+}
+
+/// Figures for metrics.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Figures {
+    pub(crate) hits: u64,
+    pub(crate) reads: u64,
+    pub(crate) read_bytes: u64,
+    pub(crate) cached_bytes: usize,
+}
+
+impl Blocks {
+    /// The asking side, and the task that reads.
+    pub(crate) fn new(
+        settings: &Settings,
+        reader: Arc<dyn Reader>,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let shared = Arc::new(Shared {
+            cache: Mutex::new(Cache::new(settings.block_cache_bytes_max)),
+            hits: AtomicU64::new(0),
+            reads: AtomicU64::new(0),
+            read_bytes: AtomicU64::new(0),
+        });
+        let (requests, inbox) = mpsc::channel(settings.block_queue_max.max(1));
+        let service = Service {
+            shared: Arc::clone(&shared),
+            reader,
+            bytes: settings.block_bytes,
+            align: settings.block_align.max(1),
+            reads_max: settings.block_reads_max.max(1),
+            waiting: FxHashMap::default(),
+            schedule: Schedule::new(settings.catch_up_bytes_per_s),
+            reads: JoinSet::new(),
+            started: Instant::now(),
+        };
+        (Self { shared, requests }, service.run(inbox))
+    }
+
+    /// The block in the cache that covers an offset.
+    pub(crate) fn cached(&self, topic: Topic, partition: Partition, at: Offset) -> Option<Arc<Chunk>> {
+        let chunk = self.shared.cache.lock().find(topic, partition, at)?;
+        self.shared.hits.fetch_add(1, Ordering::Relaxed);
+        Some(chunk)
+    }
+
+    /// Asks for the block that covers an offset; `reply` gets one answer. False when too many wait.
+    pub(crate) fn request(&self, key: BlockKey, tenant: &str, reply: &Arc<Mailbox>) -> bool {
+        let request = Request {
+            key,
+            tenant: tenant.into(),
+            reply: Arc::clone(reply),
+        };
+        self.requests.try_send(request).is_ok()
+    }
+
+    pub(crate) fn figures(&self) -> Figures {
+        Figures {
+            hits: self.shared.hits.load(Ordering::Relaxed),
+            reads: self.shared.reads.load(Ordering::Relaxed),
+            read_bytes: self.shared.read_bytes.load(Ordering::Relaxed),
+            cached_bytes: self.shared.cache.lock().bytes(),
+        }
+    }
+}
+
+/// The task that reads blocks.
+struct Service {
+    shared: Arc<Shared>,
+    reader: Arc<dyn Reader>,
+    bytes: usize,
+    align: u64,
+    reads_max: usize,
+    /// Who waits for the block that is read from `BlockKey::at`.
+    waiting: FxHashMap<BlockKey, Waiting>,
+    schedule: Schedule<Turned>,
+    reads: JoinSet<Read>,
+    started: Instant,
+}
+
+#[derive(Default)]
+struct Waiting {
+    requests: Vec<Request>,
+    under_way: bool,
+}
+
+/// A block in a tenant's queue. One block may stand in several: whoever's turn comes first reads it.
+struct Turned {
+    tenant: Box<str>,
+    from: BlockKey,
+}
+
+struct Read {
+    from: BlockKey,
+    tenant: Box<str>,
+    result: Result<Chunk, ReadError>,
+}
+
+impl Service {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Request>) {
+        loop {
+            let wait_ms = self.start_reads();
+            let due = async {
+                match wait_ms {
+                    Some(wait_ms) => tokio::time::sleep(Duration::from_millis(wait_ms)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                request = inbox.recv() => match request {
+                    Some(request) => self.enqueue_aligned(request),
+                    None => return,
+                },
+                Some(Ok(read)) = self.reads.join_next(), if !self.reads.is_empty() => self.finish(read),
+                () = due => {}
+            }
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Starts what may be started; answers how long to wait for what may not yet.
+    fn start_reads(&mut self) -> Option<u64> {
+        while self.reads.len() < self.reads_max {
+            let now_ms = self.now_ms();
+            let Turned { tenant, from } = match self.schedule.next(now_ms) {
+                Turn::Now(turned) => turned,
+                Turn::At(at_ms) => return Some(at_ms.saturating_sub(now_ms)),
+                Turn::Idle => return None,
+            };
+            let Some(waiting) = self.waiting.get_mut(&from).filter(|waiting| !waiting.under_way) else {
+                continue;
+            };
+            waiting.under_way = true;
+            let (reader, bytes) = (Arc::clone(&self.reader), self.bytes);
+            self.reads.spawn(async move {
+                let result = reader.read(from.topic, from.partition, from.at, bytes).await;
+                let result = result.map(|batch| Chunk::new(from.topic, from.partition, from.at, batch));
+                Read { from, tenant, result }
+            });
+        }
+        None
+    }
+
+    /// A block begins at a multiple, so that streams at different offsets share it.
+    fn enqueue_aligned(&mut self, request: Request) {
+        let cached = self
+            .shared
+            .cache
+            .lock()
+            .find(request.key.topic, request.key.partition, request.key.at);
+        if let Some(chunk) = cached {
+            return answer(&request, BlockAnswer::Chunk(chunk));
+        }
+        let at = request.key.at - request.key.at % self.align;
+        self.enqueue(BlockKey { at, ..request.key }, request);
+    }
+
+    fn enqueue(&mut self, from: BlockKey, request: Request) {
+        let now_ms = self.now_ms();
+        let waiting = self.waiting.entry(from).or_default();
+        if !waiting.under_way
+            && waiting
+                .requests
+                .iter()
+                .all(|other| other.tenant != request.tenant)
+        {
+            let turned = Turned {
+                tenant: request.tenant.clone(),
+                from,
+            };
+            self.schedule.push(&request.tenant, turned, now_ms);
+        }
+        waiting.requests.push(request);
+    }
+
+    fn finish(&mut self, read: Read) {
+        let now_ms = self.now_ms();
+        let bytes = read.result.as_ref().map_or(0, |chunk| chunk.bytes);
+        self.schedule.charge(&read.tenant, bytes, now_ms);
+        self.shared.reads.fetch_add(1, Ordering::Relaxed);
+        self.shared.read_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        let requests = self.waiting.remove(&read.from).unwrap_or_default().requests;
+        match read.result {
+            Ok(chunk) => {
+                let chunk = Arc::new(chunk);
+                self.shared.cache.lock().insert(read.from, &chunk);
+                for request in requests {
+                    self.deliver(read.from, &chunk, request);
+                }
+            }
+            Err(ReadError::Unavailable { reason }) => {
+                tracing::warn!(
+                    topic = read.from.topic.name(),
+                    partition = read.from.partition,
+                    reason,
+                    "a block cannot be read"
+                );
+                for request in requests {
+                    answer(&request, BlockAnswer::Unavailable);
+                }
+            }
+            Err(ReadError::OutOfRange { start, end }) => {
+                for request in requests {
+                    if request.key.at == read.from.at || request.key.at < start || request.key.at > end {
+                        answer(&request, BlockAnswer::OutOfRange { start, end });
+                    } else {
+                        // Only the aligned beginning is gone.
+                        self.enqueue(request.key, request);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Answers with a chunk that was read; one that does not reach the offset is followed by a read
+    /// from just there.
+    fn deliver(&mut self, from: BlockKey, chunk: &Arc<Chunk>, request: Request) {
+        if chunk.covers(request.key.at) {
+            answer(&request, BlockAnswer::Chunk(Arc::clone(chunk)));
+        } else if request.key.at == from.at {
+            answer(&request, BlockAnswer::End);
+        } else {
+            self.enqueue(request.key, request);
+        }
+    }
+}
+
+fn answer(request: &Request, answer: BlockAnswer) {
+    request.reply.reply(Reply::Block {
+        key: request.key,
+        answer,
+    });
+}

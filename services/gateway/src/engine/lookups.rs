@@ -1,0 +1,166 @@
+//! What one stream asks the store and the log: pins and pages of snapshots, and where to go on when its
+//! position is no longer in the log. A few at a time, in turns by tenant.
+
+mod pages;
+mod resets;
+
+use std::sync::Arc;
+
+use journal::{Journal, Offset, Partition, Topic};
+use state::{Store, Stored};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::Token;
+use super::ends::Ends;
+use super::mailbox::{Mailbox, Reply};
+use super::schedule::{Schedule, Turn};
+use crate::settings::Settings;
+use crate::subscription::{DeviceSet, Reset, TenantScope};
+
+/// A question of one stream.
+pub(crate) enum Lookup {
+    /// How far the documents of these partitions are materialised.
+    Pin {
+        /// Which.
+        partitions: Vec<Partition>,
+    },
+    /// A page of documents.
+    Page {
+        tenant: TenantScope,
+        partitions: Vec<Partition>,
+        devices: DeviceSet,
+        after: Option<Box<str>>,
+    },
+    /// Where to go on, for a stream that stands outside the log.
+    Reset {
+        topic: Topic,
+        positions: Vec<(Partition, Offset)>,
+        time_ms: i64,
+    },
+}
+
+/// Its answer.
+pub(crate) enum LookupAnswer {
+    /// To [`Lookup::Pin`].
+    Pinned(Vec<Pinned>),
+    /// To [`Lookup::Page`].
+    Page(SnapshotPage),
+    /// To [`Lookup::Reset`]: the positions that move; none and no reset when all lie within the log.
+    Reset {
+        positions: Vec<(Partition, Offset)>,
+        reset: Option<Reset>,
+    },
+    /// There is no answer at present. Ask again.
+    Failed,
+}
+
+/// How far one partition is materialised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pinned {
+    pub(crate) partition: Partition,
+    /// Next offset of `wakeline.state`.
+    pub(crate) state: Offset,
+    /// Next offset of `wakeline.events`.
+    pub(crate) source: Offset,
+}
+
+/// A page of a snapshot.
+pub(crate) struct SnapshotPage {
+    pub(crate) documents: Vec<Stored>,
+    /// Paging key of what follows; `None` after the last.
+    pub(crate) next: Option<Box<str>>,
+}
+
+/// Asks.
+#[derive(Clone)]
+pub(crate) struct Lookups {
+    requests: mpsc::Sender<Request>,
+}
+
+struct Request {
+    lookup: Lookup,
+    tenant: Box<str>,
+    token: Token,
+    reply: Arc<Mailbox>,
+}
+
+/// What answering needs.
+pub(crate) struct Sources {
+    pub(crate) journal: Journal,
+    pub(crate) store: Store,
+    pub(crate) ends: Ends,
+    pub(crate) access: Arc<dyn super::Access>,
+    pub(crate) page_documents: usize,
+    pub(crate) reset_slack_ms: i64,
+}
+
+impl Lookups {
+    /// The asking side, and the task that answers.
+    pub(crate) fn new(
+        settings: &Settings,
+        sources: Sources,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let (requests, inbox) = mpsc::channel(settings.page_queue_max.max(1));
+        (
+            Self { requests },
+            serve(inbox, Arc::new(sources), settings.page_reads_max.max(1)),
+        )
+    }
+
+    /// Asks; `reply` gets one answer. False when too many wait.
+    pub(crate) fn request(&self, lookup: Lookup, tenant: &str, token: Token, reply: &Arc<Mailbox>) -> bool {
+        let request = Request {
+            lookup,
+            tenant: tenant.into(),
+            token,
+            reply: Arc::clone(reply),
+        };
+        self.requests.try_send(request).is_ok()
+    }
+}
+
+async fn serve(mut inbox: mpsc::Receiver<Request>, sources: Arc<Sources>, reads_max: usize) {
+    let mut schedule: Schedule<Request> = Schedule::new(u64::MAX / 2);
+    let mut reads = JoinSet::new();
+    loop {
+        while reads.len() < reads_max {
+            let Turn::Now(request) = schedule.next(0) else {
+                break;
+            };
+            schedule.charge(&request.tenant, 0, 0);
+            reads.spawn(answer(Arc::clone(&sources), request));
+        }
+        tokio::select! {
+            request = inbox.recv() => match request {
+                Some(request) => {
+                    let tenant = request.tenant.clone();
+                    schedule.push(&tenant, request, 0);
+                }
+                None => return,
+            },
+            Some(_) = reads.join_next(), if !reads.is_empty() => {}
+        }
+    }
+}
+
+async fn answer(sources: Arc<Sources>, request: Request) {
+    let answer = match request.lookup {
+        Lookup::Pin { partitions } => pages::pin(&sources, &partitions).await,
+        Lookup::Page {
+            tenant,
+            partitions,
+            devices,
+            after,
+        } => pages::page(&sources, &tenant, &partitions, &devices, after.as_deref()).await,
+        Lookup::Reset {
+            topic,
+            positions,
+            time_ms,
+        } => resets::resolve(&sources, topic, &positions, time_ms).await,
+    };
+    request.reply.reply(Reply::Lookup {
+        token: request.token,
+        answer: answer.unwrap_or(LookupAnswer::Failed),
+    });
+}

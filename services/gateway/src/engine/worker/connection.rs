@@ -1,0 +1,460 @@
+//! One stream: where it stands, what it owes its client, and what it does when something happens.
+//!
+//! A live stream has no position of its own: it stands where its worker stands. A stream that is behind
+//! has one, and reads on by itself. A stream in its snapshot has the pinned positions and a paging key.
+
+use bytes::Bytes;
+use journal::{Offset, Partition};
+use smallvec::SmallVec;
+
+use super::behind::Behind;
+use super::hub::{Hub, millis};
+use super::latest::Latest;
+use super::output::{Output, Wire};
+use super::skip::Skip;
+use super::snapshot::Snapshot;
+use crate::dialect::{Control, Ending};
+use crate::engine::intern::Id;
+use crate::engine::record::LogRecord;
+use crate::engine::ring::Place;
+use crate::engine::seats::Seat;
+use crate::engine::{Token, frames, ws};
+use crate::subscription::{Delivery, DeviceSet, Reset, Start, Subscription, Transport};
+
+/// Where a stream stands.
+pub(crate) enum Mode {
+    /// At its worker's positions: nothing is left to read but what comes.
+    Live,
+    /// At its own positions.
+    Behind(Box<Behind>),
+    /// In its snapshot.
+    Snapshot(Box<Snapshot>),
+    /// It takes no more; the last bytes are on their way.
+    Ended,
+}
+
+/// Control frames that wait until everything before them is out.
+#[derive(Default)]
+pub(crate) struct Owed {
+    pub(crate) reset: Option<Box<Reset>>,
+    pub(crate) degraded: bool,
+    pub(crate) updated: bool,
+    pub(crate) caught_up: bool,
+    pub(crate) keep_alive: bool,
+}
+
+/// What is left before `caught_up`.
+pub(crate) struct Ends {
+    pub(crate) remaining: Vec<(Partition, Offset)>,
+    pub(crate) from_time: Vec<Partition>,
+}
+
+/// When to do what, on the worker's clock; 0 = never.
+#[derive(Default)]
+pub(crate) struct Times {
+    pub(crate) keep_alive: u64,
+    pub(crate) ping: u64,
+    pub(crate) retry: u64,
+    pub(crate) stalled: u64,
+    pub(crate) expiry: u64,
+    pub(crate) close: u64,
+    /// When the wheel fires for this stream next.
+    pub(crate) armed: u64,
+}
+
+pub(crate) struct Connection<W> {
+    pub(crate) wire: W,
+    pub(crate) token: Token,
+    pub(crate) subscription: Box<Subscription>,
+    /// What the principal's scope leaves of the devices asked for.
+    pub(crate) devices: DeviceSet,
+    pub(crate) set: Id,
+    pub(crate) form: Id,
+    pub(crate) out: Output,
+    pub(crate) mode: Mode,
+    pub(crate) owed: Owed,
+    pub(crate) ends: Option<Box<Ends>>,
+    pub(crate) skip: Option<Box<Skip>>,
+    pub(crate) latest: Option<Box<Latest>>,
+    pub(crate) input: Option<Box<ws::Input>>,
+    /// Places whose blocks were asked for.
+    pub(crate) waits: SmallVec<[(Partition, Offset); 1]>,
+    pub(crate) times: Times,
+    pub(crate) unanswered: u8,
+    pub(crate) is_dirty: bool,
+    pub(crate) is_runnable: bool,
+    pub(crate) is_lingering: bool,
+    pub(crate) is_asking: bool,
+    pub(crate) told_degraded: bool,
+    pub(crate) ending: Option<Ending>,
+    pub(crate) _seat: Seat,
+}
+
+impl<W: Wire> Connection<W> {
+    /// Takes a stream. Its first bytes are queued; [`settle`](Self::settle) does the rest.
+    pub(crate) fn new(
+        hub: &mut Hub,
+        wire: W,
+        token: Token,
+        prelude: Bytes,
+        mut subscription: Subscription,
+        seat: Seat,
+    ) -> Self {
+        let live = Start::live(subscription.start.time_ms);
+        let start = std::mem::replace(&mut subscription.start, live);
+        let set = hub.acquire_set(subscription.view.topic(), &subscription.partitions);
+        let form = hub.acquire_form(&subscription);
+        let devices = subscription
+            .selection
+            .devices
+            .within(&subscription.principal.devices);
+        let selection = &subscription.selection;
+        let (tenant, kinds) = (selection.tenant.clone(), selection.kinds);
+        hub.index(subscription.view)
+            .insert(&tenant, &devices, kinds, token.slot);
+        let latest =
+            (subscription.delivery == Delivery::Latest).then(|| Box::new(Latest::new(subscription.every)));
+        let mut connection = Self {
+            wire,
+            token,
+            subscription: Box::new(subscription),
+            devices,
+            set,
+            form,
+            out: Output::default(),
+            mode: Mode::Live,
+            owed: Owed::default(),
+            ends: None,
+            skip: Skip::with_floors(&start.source_floor).map(Box::new),
+            latest,
+            input: None,
+            waits: SmallVec::new(),
+            times: Times::default(),
+            unanswered: 0,
+            is_dirty: false,
+            is_runnable: false,
+            is_lingering: false,
+            is_asking: false,
+            told_degraded: false,
+            ending: None,
+            _seat: seat,
+        };
+        connection.open(hub, prelude, start);
+        connection
+    }
+
+    fn open(&mut self, hub: &mut Hub, prelude: Bytes, start: Start) {
+        if !prelude.is_empty() {
+            self.out.keep(prelude);
+        }
+        if self.subscription.transport == Transport::Sse {
+            self.out.keep(Bytes::from_static(frames::SSE_OPENING));
+            let (least, most) = hub.settings().retry;
+            let retry_ms = millis(least) + hub.jitter(most.saturating_sub(least));
+            self.keep_control(Control::Hello, "", Some(retry_ms));
+        } else {
+            self.times.ping =
+                hub.now_ms + millis(hub.settings().ping) + hub.jitter(hub.settings().keep_alive_jitter);
+        }
+        self.owed.reset = start.reset.map(Box::new);
+        self.owed.degraded = self.is_degraded(hub);
+        self.ends = Some(Box::new(Ends {
+            remaining: start.ends,
+            from_time: start.from_time,
+        }));
+        let places: Vec<Option<Place>> = self
+            .subscription
+            .partitions
+            .iter()
+            .map(|partition| {
+                let (_, next) = start.positions.iter().find(|(other, _)| other == partition)?;
+                let (next, time_ms) = ((*next)?, start.time_ms);
+                Some(Place { next, time_ms })
+            })
+            .collect();
+        let mode = match start.snapshot {
+            Some(snapshot) => Mode::Snapshot(Box::new(Snapshot::new(snapshot, places))),
+            None => Mode::Behind(Box::new(Behind::new(places))),
+        };
+        self.set_mode(hub, mode);
+        self.set_expiry(hub);
+        self.touch(hub);
+    }
+
+    pub(crate) fn set_mode(&mut self, hub: &Hub, mode: Mode) {
+        let was = matches!(self.mode, Mode::Behind(_) | Mode::Snapshot(_));
+        let is = matches!(mode, Mode::Behind(_) | Mode::Snapshot(_));
+        hub.env.metrics.behind.add(i64::from(is) - i64::from(was));
+        self.mode = mode;
+    }
+
+    /// Takes up what is left to do, as far as the client takes it. To be called when the worker's
+    /// positions rest.
+    pub(crate) fn settle(&mut self, hub: &mut Hub) {
+        if self.out.gone {
+            return self.finish(hub, Ending::Client);
+        }
+        match self.mode {
+            Mode::Live => self.settle_live(hub),
+            Mode::Behind(_) => self.advance(hub, None),
+            Mode::Snapshot(_) => self.advance_snapshot(hub, None),
+            Mode::Ended => self.write(hub),
+        }
+    }
+
+    fn settle_live(&mut self, hub: &mut Hub) {
+        self.write(hub);
+        self.emit_owed(hub);
+        self.emit_latest(hub);
+        if self.check_ends(hub) {
+            self.emit_owed(hub);
+        }
+    }
+
+    /// A live stream is shown a record that matches. The worker stands behind the record already;
+    /// taking back its moves from `mark` on leads before it.
+    pub(crate) fn show(&mut self, hub: &mut Hub, record: &std::sync::Arc<LogRecord>, mark: usize) {
+        if self.skip.as_mut().is_some_and(|skip| skip.skips(record)) {
+            return;
+        }
+        if let Some(latest) = &mut self.latest {
+            if latest.is_full(hub.settings()) {
+                return self.fall_behind(hub, mark);
+            }
+            return latest.offer(record, &self.subscription.selection);
+        }
+        if self.out.blocked {
+            return self.fall_behind(hub, mark);
+        }
+        if let Some(frame) = hub.live_frame(&self.subscription, self.form, self.set, record) {
+            self.out.push(frame, u32::try_from(mark).unwrap_or(u32::MAX - 1));
+            hub.env.metrics.frames.inc();
+            if self.out.bytes() > hub.settings().turn_bytes_max {
+                self.write(hub);
+            }
+        }
+    }
+
+    /// Writes what a live stream has queued; what the client does not take it will read again.
+    pub(crate) fn write(&mut self, hub: &mut Hub) {
+        if let Some(mark) = self.flush(hub)
+            && matches!(self.mode, Mode::Live)
+        {
+            self.fall_behind(hub, mark as usize);
+        }
+    }
+
+    fn fall_behind(&mut self, hub: &mut Hub, mark: usize) {
+        hub.env.metrics.fell_behind.inc();
+        if let Some(skip) = &mut self.skip {
+            skip.take_back();
+        }
+        let places = hub.places_before(self.set, mark);
+        self.set_mode(hub, Mode::Behind(Box::new(Behind::new(places))));
+        self.linger(hub);
+    }
+
+    /// Leaves the worker's positions as they are now, because the worker is about to leave them.
+    pub(crate) fn detach(&mut self, hub: &mut Hub) {
+        if matches!(self.mode, Mode::Live) {
+            let now = hub.steps.len();
+            self.fall_behind(hub, now);
+        }
+    }
+
+    /// Writes what is queued; answers the mark to go back to, if data was dropped.
+    pub(crate) fn flush(&mut self, hub: &mut Hub) -> Option<u32> {
+        if self.out.is_empty() {
+            return None;
+        }
+        let before = self.out.written;
+        let dropped = self.out.flush(&mut self.wire);
+        let written = self.out.written - before;
+        hub.env.metrics.bytes.inc_by(written);
+        if written > 0 {
+            self.touch(hub);
+        }
+        self.times.stalled = match (self.out.blocked, self.times.stalled) {
+            (false, _) => 0,
+            (true, 0) => hub.now_ms + millis(hub.settings().stalled_max),
+            (true, _) if written > 0 => hub.now_ms + millis(hub.settings().stalled_max),
+            (true, at) => at,
+        };
+        dropped
+    }
+
+    /// Something went out: the next keep-alive is due later.
+    fn touch(&mut self, hub: &mut Hub) {
+        let settings = hub.settings();
+        let after = self.subscription.dialect.keep_alive(self.subscription.transport);
+        let after_ms = millis(after.unwrap_or(settings.keep_alive));
+        let jitter = settings.keep_alive_jitter;
+        self.times.keep_alive = hub.now_ms + after_ms + hub.jitter(jitter);
+    }
+
+    /// Sees to it that this stream is looked at again when positions move.
+    pub(crate) fn linger(&mut self, hub: &mut Hub) {
+        if !self.is_lingering {
+            self.is_lingering = true;
+            hub.lingering.push(self.token);
+        }
+    }
+
+    /// Tells what is owed. Everything before must be out, so that the cursor tells the truth.
+    pub(crate) fn emit_owed(&mut self, hub: &mut Hub) {
+        if self.out.blocked || self.out.gone || !self.out.is_empty() {
+            return;
+        }
+        let Owed {
+            reset: None,
+            degraded: false,
+            updated: false,
+            caught_up: false,
+            keep_alive: false,
+        } = self.owed
+        else {
+            return self.tell_owed(hub);
+        };
+    }
+
+    fn tell_owed(&mut self, hub: &mut Hub) {
+        let Some(cursor) = self.cursor(hub) else {
+            return;
+        };
+        let owed = std::mem::take(&mut self.owed);
+        if let Some(reset) = owed.reset {
+            hub.env
+                .metrics
+                .resets
+                .with_label_values(&[reset.reason.word()])
+                .inc();
+            self.keep_control(Control::Reset(&reset), &cursor, None);
+        }
+        if owed.degraded {
+            let partitions = self.degraded_partitions(hub);
+            if !partitions.is_empty() || self.told_degraded {
+                self.told_degraded = !partitions.is_empty();
+                self.keep_control(
+                    Control::Degraded {
+                        partitions: &partitions,
+                    },
+                    &cursor,
+                    None,
+                );
+            }
+        }
+        if owed.updated {
+            self.keep_control(Control::Updated, &cursor, None);
+        }
+        if owed.caught_up {
+            let from_time = self.ends.take().map(|ends| ends.from_time).unwrap_or_default();
+            self.keep_control(
+                Control::CaughtUp {
+                    from_time: &from_time,
+                },
+                &cursor,
+                None,
+            );
+        }
+        if owed.keep_alive && self.out.is_empty() {
+            self.keep_control(Control::KeepAlive, &cursor, None);
+        }
+        self.flush(hub);
+    }
+
+    pub(crate) fn keep_control(&mut self, control: Control<'_>, cursor: &str, retry_ms: Option<u64>) {
+        let (dialect, transport) = (&*self.subscription.dialect, self.subscription.transport);
+        if let Some(frame) = frames::control(dialect, transport, control, cursor, retry_ms) {
+            self.out.keep(frame);
+        }
+    }
+
+    /// Where to resume, everything queued being sent. `None` while a snapshot is not pinned.
+    fn cursor(&self, hub: &mut Hub) -> Option<std::sync::Arc<str>> {
+        let start_ms = self.subscription.start.time_ms;
+        let pending = self.latest.as_ref().filter(|latest| !latest.is_empty());
+        let mut places = match &self.mode {
+            Mode::Live if pending.is_none() => return Some(hub.live_cursor(self.set)),
+            Mode::Live | Mode::Ended => hub.places_before(self.set, usize::MAX),
+            Mode::Behind(behind) => behind.places.to_vec(),
+            Mode::Snapshot(snapshot) => {
+                let places = snapshot.pinned.as_ref()?;
+                let key = Some(snapshot.key());
+                return Some(hub.cursor(self.set, places, start_ms, key).into());
+            }
+        };
+        if let Some(latest) = pending {
+            latest.hold_back(&self.subscription.partitions, &mut places);
+        }
+        Some(hub.cursor(self.set, &places, start_ms, None).into())
+    }
+
+    fn is_degraded(&self, hub: &Hub) -> bool {
+        hub.sets[self.set]
+            .feeds
+            .iter()
+            .any(|number| hub.feeds[*number].unavailable)
+    }
+
+    fn degraded_partitions(&self, hub: &Hub) -> Vec<Partition> {
+        let set = &hub.sets[self.set];
+        let numbered = set.partitions.iter().zip(&set.feeds);
+        numbered
+            .filter(|(_, number)| hub.feeds[**number].unavailable)
+            .map(|(partition, _)| *partition)
+            .collect()
+    }
+
+    /// Ends the stream: says why, and lets what must go out go out.
+    pub(crate) fn finish(&mut self, hub: &mut Hub, ending: Ending) {
+        if matches!(self.mode, Mode::Ended) {
+            return;
+        }
+        self.ending = Some(ending);
+        self.set_mode(hub, Mode::Ended);
+        hub.env.metrics.ended.with_label_values(&[ending.label()]).inc();
+        match self.subscription.transport {
+            _ if self.out.gone => {}
+            Transport::WebSocket => self.out.keep(ws::close(ending.close_code(), ending.reason())),
+            Transport::Sse if matches!(ending, Ending::Credential | Ending::Scope) => {
+                self.keep_control(Control::Fault { ending }, "", None);
+            }
+            Transport::Sse => {}
+        }
+        self.flush(hub);
+        if self.out.is_empty() && !self.out.gone {
+            self.wire.shut();
+        }
+        self.times = Times {
+            close: hub.now_ms + LAST_WORDS_MS,
+            armed: self.times.armed,
+            ..Times::default()
+        };
+    }
+
+    /// Whether nothing is left to do for it.
+    pub(crate) fn is_over(&self, hub: &Hub) -> bool {
+        let past = hub.now_ms >= self.times.close;
+        matches!(self.mode, Mode::Ended)
+            && (self.out.gone
+                || past
+                || (self.out.is_empty() && self.subscription.transport == Transport::Sse))
+    }
+
+    /// Gives back what it shares with others.
+    pub(crate) fn release(mut self, hub: &mut Hub) {
+        self.set_mode(hub, Mode::Ended);
+        let selection = &self.subscription.selection;
+        hub.index(self.subscription.view).remove(
+            &selection.tenant,
+            &self.devices,
+            selection.kinds,
+            self.token.slot,
+        );
+        hub.release_set(self.set);
+        hub.forms.release(self.form);
+    }
+}
+
+/// How long a stream that has ended may take to take its last bytes.
+const LAST_WORDS_MS: u64 = 2_000;

@@ -1,0 +1,450 @@
+//! One worker without its sockets and its thread: what is told and what time it is comes in by method
+//! calls, what goes out goes to the wires. Tests drive it with scripted wires and any interleaving.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use slab::Slab;
+
+use super::connection::{Connection, Mode};
+use super::hub::{Environment, Hub};
+use super::output::Wire;
+use crate::engine::lookups::LookupAnswer;
+use crate::engine::mailbox::{Mailbox, Reply};
+use crate::engine::record::Chunk;
+use crate::engine::ring::Place;
+use crate::engine::tails::Pulled;
+use crate::engine::{Adoption, Token};
+
+pub(crate) struct Core<W> {
+    connections: Slab<Connection<W>>,
+    hub: Hub,
+    generation: u32,
+    /// Input that was left for the next turn.
+    unread: Vec<Token>,
+    dirty: Vec<Token>,
+    changed: Vec<usize>,
+    wanted: Vec<u32>,
+    scratch: Box<[u8]>,
+    /// Connections that are rechecked in the turns to come: from this slot on.
+    recheck_from: Option<usize>,
+    drain_over_ms: Option<u64>,
+    /// Rings have records that this turn left.
+    has_more: bool,
+}
+
+/// Connections that are rechecked in one turn.
+const RECHECKS_PER_TURN: usize = 4_096;
+/// Slices of streams that are behind in one turn: live ones come first in each.
+const SLICES_PER_TURN: usize = 16;
+/// Bytes read from sockets at a time.
+const SCRATCH_BYTES: usize = 64 << 10;
+
+impl<W: Wire> Core<W> {
+    pub(crate) fn new(env: Arc<Environment>, mailbox: Arc<Mailbox>, now_ms: u64, seed: u64) -> Self {
+        Self {
+            connections: Slab::new(),
+            hub: Hub::new(env, mailbox, now_ms, seed),
+            generation: 0,
+            unread: Vec::new(),
+            dirty: Vec::new(),
+            changed: Vec::new(),
+            wanted: Vec::new(),
+            scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
+            recheck_from: None,
+            drain_over_ms: None,
+            has_more: false,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.connections.len()
+    }
+
+    pub(crate) fn set_now(&mut self, now_ms: u64) {
+        self.hub.now_ms = now_ms;
+    }
+
+    /// The token that the next adopted stream will have.
+    pub(crate) fn next_token(&self) -> Token {
+        Token {
+            slot: u32::try_from(self.connections.vacant_key()).unwrap_or(u32::MAX),
+            generation: self.generation,
+        }
+    }
+
+    /// Takes a stream with its wire in the place of the adoption's sink.
+    pub(crate) fn adopt(&mut self, wire: W, adoption: AdoptedStream) {
+        let token = self.next_token();
+        self.generation = self.generation.wrapping_add(1);
+        let AdoptedStream(prelude, leftover, subscription, seat) = adoption;
+        let mut connection = Connection::new(&mut self.hub, wire, token, prelude, subscription, seat);
+        connection.received(&mut self.hub, &leftover);
+        connection.settle(&mut self.hub);
+        if let Some(over_ms) = self.drain_over_ms {
+            connection.times.close = drain_at(&mut self.hub, over_ms);
+        }
+        self.connections.insert(connection);
+        self.hub.env.metrics.streams.inc();
+        self.with(token, |_, _| {});
+    }
+
+    /// Does something with a stream, if it is still there, then sets its timer or lets it go.
+    fn with(&mut self, token: Token, act: impl FnOnce(&mut Connection<W>, &mut Hub)) {
+        let index = token.slot as usize;
+        let Some(connection) = self
+            .connections
+            .get_mut(index)
+            .filter(|connection| connection.token == token)
+        else {
+            return;
+        };
+        act(connection, &mut self.hub);
+        if connection.out.gone && !matches!(connection.mode, Mode::Ended) {
+            connection.settle(&mut self.hub);
+        }
+        if connection.is_over(&self.hub) {
+            let connection = self.connections.remove(index);
+            connection.release(&mut self.hub);
+            self.hub.env.metrics.streams.dec();
+            self.hub.mailbox.streams.fetch_sub(1, Ordering::Relaxed);
+        } else {
+            connection.arm(&mut self.hub);
+        }
+    }
+
+    /// The wire takes bytes again.
+    pub(crate) fn writable(&mut self, token: Token) {
+        let mut unread = false;
+        self.with(token, |connection, hub| {
+            if connection.out.blocked {
+                unread = connection.is_crowded(hub);
+                connection.out.blocked = false;
+                connection.settle(hub);
+                if matches!(connection.mode, Mode::Ended) && connection.out.is_empty() {
+                    connection.wire.shut();
+                }
+            }
+        });
+        if unread {
+            self.unread.push(token);
+        }
+    }
+
+    /// The wire has bytes.
+    pub(crate) fn readable(&mut self, token: Token) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut more = false;
+        self.with(token, |connection, hub| {
+            more = connection.readable(hub, &mut scratch)
+        });
+        self.scratch = scratch;
+        if more {
+            self.unread.push(token);
+        }
+    }
+
+    /// An answer has come.
+    pub(crate) fn reply(&mut self, reply: Reply) {
+        self.hub.questions = self.hub.questions.saturating_sub(1);
+        match reply {
+            Reply::Block { key, answer } => {
+                for token in self.hub.waiting.remove(&key).unwrap_or_default() {
+                    self.with(token, |connection, hub| {
+                        connection.block_answered(hub, key, &answer)
+                    });
+                }
+            }
+            Reply::Lookup { token, answer } => self.with(token, |connection, hub| {
+                connection.is_asking = false;
+                match answer {
+                    LookupAnswer::Pinned(pinned) => connection.pinned(hub, &pinned),
+                    LookupAnswer::Page(page) => connection.advance_snapshot(hub, Some(page)),
+                    LookupAnswer::Reset { positions, reset } => {
+                        connection.reset_answered(hub, &positions, reset)
+                    }
+                    LookupAnswer::Failed => connection.retry_later(hub),
+                }
+            }),
+        }
+    }
+
+    /// Principals may have changed: every stream is looked at within the next turns.
+    pub(crate) fn recheck(&mut self) {
+        self.recheck_from = Some(0);
+    }
+
+    /// Ends the streams over so many milliseconds, in no order.
+    pub(crate) fn drain(&mut self, over_ms: u64) {
+        self.drain_over_ms = Some(over_ms);
+        for token in self.tokens() {
+            self.with(token, |connection, hub| {
+                connection.times.close = drain_at(hub, over_ms)
+            });
+        }
+    }
+
+    /// What has piled up since the last turn: records first, then streams that are behind, then timers.
+    pub(crate) fn turn(&mut self, now_ms: u64) {
+        self.hub.now_ms = now_ms;
+        self.has_more = false;
+        let moved = self.pull();
+        self.run_slices();
+        if moved || self.hub.lingering.len() > 2 * self.connections.len() + 64 {
+            for token in std::mem::take(&mut self.hub.lingering) {
+                self.with(token, |connection, hub| {
+                    connection.is_lingering = false;
+                    connection.settle(hub);
+                });
+            }
+        }
+        self.fire();
+        self.recheck_some();
+        for token in std::mem::take(&mut self.unread) {
+            self.readable(token);
+        }
+    }
+
+    /// How long nothing needs to be done unless something is told; 0: there is more to do now.
+    pub(crate) fn wait_ms(&self) -> Option<u64> {
+        let unfinished =
+            !self.hub.runnable.is_empty() || !self.unread.is_empty() || self.recheck_from.is_some();
+        if unfinished || self.has_more {
+            return Some(0);
+        }
+        self.hub.wheel.wait_ms(self.hub.now_ms)
+    }
+
+    /// Whether a ring has changed since this worker looked.
+    pub(crate) fn has_news(&self) -> bool {
+        self.hub.has_news()
+    }
+
+    fn tokens(&self) -> Vec<Token> {
+        self.connections
+            .iter()
+            .map(|(_, connection)| connection.token)
+            .collect()
+    }
+
+    /// Takes what the rings have, matches it, and writes. True when positions moved.
+    fn pull(&mut self) -> bool {
+        let mut changed = std::mem::take(&mut self.changed);
+        self.hub.changed_feeds(&mut changed);
+        let mut moved = false;
+        let mut left = self.hub.settings().turn_records_max;
+        for number in changed.drain(..) {
+            moved |= self.pull_feed(number, &mut left);
+        }
+        self.changed = changed;
+        self.end_records();
+        moved
+    }
+
+    fn pull_feed(&mut self, number: usize, left: &mut usize) -> bool {
+        let mut moved = self.look_at(number);
+        // A stream that ends may be the last one of a feed.
+        while let Some(feed) = self.hub.feeds.get(number) {
+            let Some(at) = feed.at else {
+                return moved;
+            };
+            match feed.feed.pull(at) {
+                Pulled::Nothing => return moved,
+                Pulled::Gap(to) => {
+                    // What the ring lost, streams read from the log.
+                    self.end_records();
+                    self.detach(number);
+                    self.hub.jump(number, to);
+                }
+                Pulled::Chunk(chunk) => self.take(number, &chunk, left),
+            }
+            moved = true;
+            if *left == 0 {
+                self.hub.revisit(number);
+                self.has_more = true;
+                return moved;
+            }
+        }
+        moved
+    }
+
+    /// Sees whether a feed is open and can be read. True when it has just opened.
+    fn look_at(&mut self, number: usize) -> bool {
+        let Some(feed) = self.hub.feeds.get_mut(number) else {
+            return false;
+        };
+        let was_open = feed.at.is_some();
+        if !was_open {
+            feed.at = feed.feed.end();
+        }
+        let opened = !was_open && feed.at.is_some();
+        let unavailable = feed.feed.is_unavailable();
+        if feed.unavailable != unavailable {
+            feed.unavailable = unavailable;
+            self.tell_degraded(number);
+        }
+        opened
+    }
+
+    /// Matches the records of a chunk, as far as the turn allows.
+    fn take(&mut self, number: usize, chunk: &Chunk, left: &mut usize) {
+        let Some(at) = self.hub.place(number) else {
+            return;
+        };
+        let wall_ms = self.hub.wall() / 1_000;
+        for record in chunk.since(at.next) {
+            if *left == 0 {
+                return;
+            }
+            *left -= 1;
+            self.hub.env.metrics.records.inc();
+            self.hub
+                .env
+                .metrics
+                .age
+                .observe((wall_ms - record.timestamp_ms).max(0) as f64 / 1e3);
+            let mark = self.hub.steps.len();
+            let place = Place {
+                next: record.offset + 1,
+                time_ms: record.timestamp_ms,
+            };
+            self.hub.step(number, place);
+            self.hub.begin_record();
+            let mut wanted = std::mem::take(&mut self.wanted);
+            let index = self.hub.index_of(record.topic);
+            index.find(record.tenant(), record.device(), record.kind, &mut wanted);
+            for slot in wanted.drain(..) {
+                let Some(connection) = self.connections.get_mut(slot as usize) else {
+                    continue;
+                };
+                if matches!(connection.mode, Mode::Live) {
+                    connection.show(&mut self.hub, record, mark);
+                    if !connection.is_dirty {
+                        connection.is_dirty = true;
+                        self.dirty.push(connection.token);
+                    }
+                }
+            }
+            self.wanted = wanted;
+        }
+        if let Some(place) = self.hub.place(number)
+            && place.next < chunk.next
+        {
+            let next = chunk.next;
+            self.hub.step(number, Place { next, ..place });
+        }
+    }
+
+    /// Writes what live streams were shown. After this the moves of the turn are final.
+    fn end_records(&mut self) {
+        for token in std::mem::take(&mut self.dirty) {
+            self.with(token, |connection, hub| {
+                connection.is_dirty = false;
+                if matches!(connection.mode, Mode::Live) {
+                    connection.write(hub);
+                    connection.emit_latest(hub);
+                    if let Some(skip) = &mut connection.skip
+                        && connection.out.is_empty()
+                        && skip.tidy()
+                    {
+                        connection.skip = None;
+                    }
+                }
+            });
+        }
+        self.hub.steps.clear();
+    }
+
+    /// The worker is about to leave its position in a feed: streams that are live there stay where
+    /// they are and read on by themselves.
+    fn detach(&mut self, number: usize) {
+        for token in self.tokens() {
+            self.with(token, |connection, hub| {
+                if hub.sets[connection.set].feeds.contains(&number) {
+                    connection.detach(hub);
+                }
+            });
+        }
+    }
+
+    fn tell_degraded(&mut self, number: usize) {
+        // Cursors of control frames are those of a worker at rest.
+        self.end_records();
+        for token in self.tokens() {
+            self.with(token, |connection, hub| {
+                if hub.sets[connection.set].feeds.contains(&number) {
+                    connection.owed.degraded = true;
+                    connection.settle(hub);
+                }
+            });
+        }
+    }
+
+    fn run_slices(&mut self) {
+        for _ in 0..SLICES_PER_TURN.min(self.hub.runnable.len()) {
+            let Some(token) = self.hub.runnable.pop_front() else {
+                return;
+            };
+            self.with(token, |connection, hub| {
+                connection.is_runnable = false;
+                connection.settle(hub);
+            });
+        }
+    }
+
+    fn fire(&mut self) {
+        let mut due = Vec::new();
+        self.hub.wheel.fire(self.hub.now_ms, &mut due);
+        for token in due {
+            self.with(token, |connection, hub| connection.fired(hub));
+        }
+    }
+
+    fn recheck_some(&mut self) {
+        let Some(from) = self.recheck_from else {
+            return;
+        };
+        let tokens: Vec<Token> = self
+            .connections
+            .iter()
+            .skip_while(|(index, _)| *index < from)
+            .take(RECHECKS_PER_TURN)
+            .map(|(_, connection)| connection.token)
+            .collect();
+        let full = tokens.len() == RECHECKS_PER_TURN;
+        self.recheck_from = tokens
+            .last()
+            .filter(|_| full)
+            .map(|token| token.slot as usize + 1);
+        for token in tokens {
+            self.with(token, |connection, hub| connection.recheck(hub));
+        }
+    }
+}
+
+/// An adoption without its sink: prelude, leftover, subscription, seat.
+pub(crate) struct AdoptedStream(
+    pub(crate) bytes::Bytes,
+    pub(crate) Vec<u8>,
+    pub(crate) crate::subscription::Subscription,
+    pub(crate) crate::engine::Seat,
+);
+
+impl AdoptedStream {
+    /// Takes an adoption apart.
+    pub(crate) fn new(adoption: Adoption) -> (crate::engine::Sink, Self) {
+        let Adoption {
+            seat,
+            sink,
+            prelude,
+            leftover,
+            subscription,
+        } = adoption;
+        (sink, Self(prelude, leftover, subscription, seat))
+    }
+}
+
+fn drain_at(hub: &mut Hub, over_ms: u64) -> u64 {
+    let over = std::time::Duration::from_millis(over_ms * 9 / 10);
+    (hub.now_ms + hub.jitter(over)).max(1)
+}

@@ -1,0 +1,411 @@
+//! What the connections of one worker share: feeds and the worker's positions in them, sets of
+//! partitions, forms of frames, the index, queues of what to do, timers.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use journal::{Clock, Cursor, Epoch, Micros, Partition, Topic};
+use rustc_hash::FxHashMap;
+use schemas::control::Layout;
+use slab::Slab;
+
+use crate::dialect::{Dialect, Item};
+use crate::engine::blocks::Blocks;
+use crate::engine::frames::{self, Shown};
+use crate::engine::index::Index;
+use crate::engine::intern::{Id, Interner};
+use crate::engine::lookups::{Lookup, Lookups};
+use crate::engine::mailbox::{BlockKey, Mailbox};
+use crate::engine::metrics::Metrics;
+use crate::engine::record::{Chunk, LogRecord};
+use crate::engine::ring::Place;
+use crate::engine::tails::{FeedPosition, FeedUse, Tails, Wake};
+use crate::engine::wheel::Wheel;
+use crate::engine::{Access, Token};
+use crate::settings::Settings;
+use crate::subscription::{Subscription, Transport, View};
+
+/// What every worker of an engine is given.
+pub(crate) struct Environment {
+    pub(crate) settings: Settings,
+    pub(crate) tails: Tails,
+    pub(crate) blocks: Blocks,
+    pub(crate) lookups: Lookups,
+    pub(crate) access: Arc<dyn Access>,
+    pub(crate) clock: Clock,
+    pub(crate) layout: Layout,
+    pub(crate) epoch: Epoch,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// A feed as one worker reads it.
+pub(crate) struct WorkerFeed {
+    pub(crate) feed: FeedUse,
+    /// What this worker reads next; `None` until the feed is open.
+    pub(crate) at: Option<FeedPosition>,
+    pub(crate) unavailable: bool,
+    seen: Option<u64>,
+    users: usize,
+}
+
+/// Partitions of one topic that streams touch.
+pub(crate) struct Set {
+    pub(crate) topic: Topic,
+    pub(crate) partitions: Box<[Partition]>,
+    /// Numbers of the feeds, in the order of the partitions.
+    pub(crate) feeds: Box<[usize]>,
+    live: Option<(u64, Arc<str>)>,
+}
+
+/// How frames look, as far as it is not the same for all: connections of one form share them.
+pub(crate) struct Form {
+    pub(crate) dialect: Arc<dyn Dialect>,
+    pub(crate) transport: Transport,
+    reduced: bool,
+}
+
+type Metric = Option<Arc<std::collections::BTreeSet<Box<str>>>>;
+
+/// A move of a position, so that it can be taken back.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step {
+    pub(crate) feed: usize,
+    pub(crate) before: Place,
+}
+
+pub(crate) struct Hub {
+    pub(crate) env: Arc<Environment>,
+    pub(crate) mailbox: Arc<Mailbox>,
+    /// Monotonic, from any beginning.
+    pub(crate) now_ms: u64,
+    pub(crate) feeds: Slab<WorkerFeed>,
+    feed_of: FxHashMap<(Topic, Partition), usize>,
+    pub(crate) sets: Interner<(Topic, Box<[Partition]>), Set>,
+    pub(crate) forms: Interner<(&'static str, Transport, View, Metric), Form>,
+    events: Index,
+    devices: Index,
+    /// Moves of the worker's positions in this turn.
+    pub(crate) steps: Vec<Step>,
+    /// Grows with each move of the worker's positions.
+    sequence: u64,
+    shared: FxHashMap<(Id, Id), Option<Bytes>>,
+    /// Behind, and has something to read.
+    pub(crate) runnable: VecDeque<Token>,
+    /// Behind or not yet caught up, and waits for positions to move.
+    pub(crate) lingering: Vec<Token>,
+    pub(crate) waiting: FxHashMap<BlockKey, Vec<Token>>,
+    pub(crate) questions: usize,
+    pub(crate) wheel: Wheel<Token>,
+    random: u64,
+}
+
+impl Hub {
+    pub(crate) fn new(env: Arc<Environment>, mailbox: Arc<Mailbox>, now_ms: u64, seed: u64) -> Self {
+        Self {
+            env,
+            mailbox,
+            now_ms,
+            feeds: Slab::new(),
+            feed_of: FxHashMap::default(),
+            sets: Interner::new(),
+            forms: Interner::new(),
+            events: Index::default(),
+            devices: Index::default(),
+            steps: Vec::new(),
+            sequence: 0,
+            shared: FxHashMap::default(),
+            runnable: VecDeque::new(),
+            lingering: Vec::new(),
+            waiting: FxHashMap::default(),
+            questions: 0,
+            wheel: Wheel::new(now_ms),
+            random: seed | 1,
+        }
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.env.settings
+    }
+
+    pub(crate) fn wall(&self) -> Micros {
+        (self.env.clock)()
+    }
+
+    /// Milliseconds between 0 and `max`, at random (xorshift: jitter needs no more).
+    pub(crate) fn jitter(&mut self, max: std::time::Duration) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % (millis(max) + 1)
+    }
+
+    pub(crate) fn acquire_set(&mut self, topic: Topic, partitions: &[Partition]) -> Id {
+        let key = (topic, Box::from(partitions));
+        let (tails, mailbox) = (&self.env.tails, &self.mailbox);
+        let (feeds, feed_of) = (&mut self.feeds, &mut self.feed_of);
+        self.sets.acquire(&key, || Set {
+            topic,
+            partitions: partitions.into(),
+            feeds: partitions
+                .iter()
+                .map(|partition| {
+                    let number = *feed_of.entry((topic, *partition)).or_insert_with(|| {
+                        let waker: Arc<dyn Wake> = Arc::clone(mailbox) as Arc<dyn Wake>;
+                        let feed = tails.acquire(topic, *partition, Some(waker));
+                        feeds.insert(WorkerFeed {
+                            at: feed.end(),
+                            unavailable: feed.is_unavailable(),
+                            feed,
+                            seen: None,
+                            users: 0,
+                        })
+                    });
+                    feeds[number].users += 1;
+                    number
+                })
+                .collect(),
+            live: None,
+        })
+    }
+
+    pub(crate) fn release_set(&mut self, id: Id) {
+        let Some(set) = self.sets.release(id) else {
+            return;
+        };
+        for number in set.feeds {
+            let feed = &mut self.feeds[number];
+            feed.users -= 1;
+            if feed.users == 0 {
+                let feed = self.feeds.remove(number);
+                self.feed_of.remove(&(feed.feed.topic, feed.feed.partition));
+            }
+        }
+    }
+
+    pub(crate) fn acquire_form(&mut self, subscription: &Subscription) -> Id {
+        let metrics = &subscription.selection.metrics;
+        let key = (
+            subscription.dialect.name(),
+            subscription.transport,
+            subscription.view,
+            metrics.clone(),
+        );
+        self.forms.acquire(&key, || Form {
+            dialect: Arc::clone(&subscription.dialect),
+            transport: subscription.transport,
+            reduced: metrics.is_some(),
+        })
+    }
+
+    pub(crate) fn index(&mut self, view: View) -> &mut Index {
+        match view {
+            View::Events => &mut self.events,
+            View::Devices => &mut self.devices,
+        }
+    }
+
+    pub(crate) fn index_of(&self, topic: Topic) -> &Index {
+        if topic == Topic::Events {
+            &self.events
+        } else {
+            &self.devices
+        }
+    }
+
+    /// Feeds that have changed since this was last asked: numbers go to `changed`.
+    pub(crate) fn changed_feeds(&mut self, changed: &mut Vec<usize>) {
+        for (number, feed) in &mut self.feeds {
+            let version = feed.feed.version();
+            if feed.seen != Some(version) {
+                feed.seen = Some(version);
+                changed.push(number);
+            }
+        }
+    }
+
+    pub(crate) fn has_news(&self) -> bool {
+        self.feeds
+            .iter()
+            .any(|(_, feed)| feed.seen != Some(feed.feed.version()))
+    }
+
+    /// Looks at a feed again in the next turn.
+    pub(crate) fn revisit(&mut self, number: usize) {
+        if let Some(feed) = self.feeds.get_mut(number) {
+            feed.seen = None;
+        }
+    }
+
+    /// The worker's next offset of a feed, once it is open.
+    pub(crate) fn place(&self, number: usize) -> Option<Place> {
+        self.feeds.get(number)?.at.map(|at| at.place)
+    }
+
+    /// Moves the worker's position.
+    pub(crate) fn step(&mut self, number: usize, place: Place) {
+        if let Some(at) = self.feeds.get_mut(number).and_then(|feed| feed.at.as_mut()) {
+            self.steps.push(Step {
+                feed: number,
+                before: at.place,
+            });
+            at.place = place;
+            self.sequence += 1;
+        }
+    }
+
+    /// Sets the worker's position to another ring's or to its beginning: not a move of streams.
+    pub(crate) fn jump(&mut self, number: usize, to: FeedPosition) {
+        if let Some(feed) = self.feeds.get_mut(number) {
+            feed.at = Some(to);
+            self.sequence += 1;
+        }
+    }
+
+    /// The worker's positions over a set as they were before the moves from `mark` on.
+    pub(crate) fn places_before(&self, set: Id, mark: usize) -> Vec<Option<Place>> {
+        let set = &self.sets[set];
+        let mut places: Vec<Option<Place>> = set.feeds.iter().map(|number| self.place(*number)).collect();
+        for step in self.steps.get(mark..).unwrap_or_default().iter().rev() {
+            if let Some(index) = set.feeds.iter().position(|number| *number == step.feed) {
+                places[index] = Some(step.before);
+            }
+        }
+        places
+    }
+
+    /// The cursor of whoever is live on a set, at this moment.
+    pub(crate) fn live_cursor(&mut self, id: Id) -> Arc<str> {
+        let sequence = self.sequence;
+        if let Some((at, text)) = &self.sets[id].live
+            && *at == sequence
+        {
+            return Arc::clone(text);
+        }
+        let places = self.places_before(id, usize::MAX);
+        let now_ms = self.wall() / 1_000;
+        let text: Arc<str> = self.cursor(id, &places, now_ms, None).into();
+        self.sets[id].live = Some((sequence, Arc::clone(&text)));
+        text
+    }
+
+    /// The text of a cursor. A place that is not known is left out: it starts by the cursor's time.
+    pub(crate) fn cursor(
+        &self,
+        set: Id,
+        places: &[Option<Place>],
+        start_ms: i64,
+        snapshot: Option<&str>,
+    ) -> String {
+        let set = &self.sets[set];
+        let known = set.partitions.iter().zip(places);
+        let unknown = places.iter().any(Option::is_none);
+        let times = places.iter().flatten().map(|place| place.time_ms);
+        let time_ms = times
+            .chain((unknown || places.is_empty()).then_some(start_ms))
+            .min();
+        Cursor {
+            epoch: self.env.epoch,
+            time_ms: time_ms.unwrap_or(start_ms),
+            topic: set.topic,
+            positions: known
+                .filter_map(|(partition, place)| Some((*partition, place.as_ref()?.next)))
+                .collect(),
+            snapshot: snapshot.map(Into::into),
+        }
+        .to_string()
+    }
+
+    /// Begins another record: nothing is shared with the one before.
+    pub(crate) fn begin_record(&mut self) {
+        if self.shared.capacity() > 4_096 {
+            self.shared = FxHashMap::default();
+        }
+        self.shared.clear();
+    }
+
+    /// The frame of a record for whoever is live on `set`: made once, shared by all of one form.
+    pub(crate) fn live_frame(
+        &mut self,
+        subscription: &Subscription,
+        form: Id,
+        set: Id,
+        record: &LogRecord,
+    ) -> Option<Bytes> {
+        if let Some(frame) = self.shared.get(&(form, set)) {
+            return frame.clone();
+        }
+        let cursor = self.live_cursor(set);
+        let frame = self.frame(subscription, form, record, &cursor);
+        self.shared.insert((form, set), frame.clone());
+        frame
+    }
+
+    /// The frame of a record with a cursor of its own.
+    pub(crate) fn frame(
+        &self,
+        subscription: &Subscription,
+        form: Id,
+        record: &LogRecord,
+        cursor: &str,
+    ) -> Option<Bytes> {
+        let form = &self.forms[form];
+        if !form.reduced {
+            return frames::data(&*form.dialect, form.transport, Item::Record(record), cursor);
+        }
+        match frames::reduce(record, &subscription.selection) {
+            Shown::Whole => frames::data(&*form.dialect, form.transport, Item::Record(record), cursor),
+            Shown::Reduced(event) => {
+                frames::data(&*form.dialect, form.transport, Item::Event(&event), cursor)
+            }
+            Shown::Nothing => None,
+        }
+    }
+
+    /// A chunk that covers an offset, if one is in memory.
+    pub(crate) fn chunk_at(&self, number: usize, offset: journal::Offset) -> Option<Arc<Chunk>> {
+        let feed = &self.feeds.get(number)?.feed;
+        feed.chunk_at(offset)
+            .or_else(|| self.env.blocks.cached(feed.topic, feed.partition, offset))
+    }
+
+    /// Asks for the block that covers an offset, on behalf of `token`, which asks once. False when too
+    /// much is asked.
+    pub(crate) fn request_block(&mut self, key: BlockKey, tenant: &str, token: Token) -> bool {
+        if let Some(tokens) = self.waiting.get_mut(&key) {
+            tokens.push(token);
+            return true;
+        }
+        if self.questions >= self.questions_max() || !self.env.blocks.request(key, tenant, &self.mailbox) {
+            return false;
+        }
+        self.questions += 1;
+        self.waiting.insert(key, vec![token]);
+        true
+    }
+
+    /// Asks on behalf of `token`. False when too much is asked.
+    pub(crate) fn request_lookup(&mut self, lookup: Lookup, tenant: &str, token: Token) -> bool {
+        if self.questions >= self.questions_max()
+            || !self.env.lookups.request(lookup, tenant, token, &self.mailbox)
+        {
+            return false;
+        }
+        self.questions += 1;
+        true
+    }
+
+    fn questions_max(&self) -> usize {
+        questions_max(self.settings())
+    }
+}
+
+/// Questions that a worker may have open: its mailbox has room for as many answers.
+pub(crate) fn questions_max(settings: &Settings) -> usize {
+    settings.block_queue_max + settings.page_queue_max
+}
+
+/// Whole milliseconds.
+pub(crate) fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

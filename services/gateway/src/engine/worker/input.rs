@@ -1,0 +1,98 @@
+//! What clients send: nothing over SSE; over WebSocket control frames and messages, which the dialect
+//! reads and this acts on, in order.
+
+use bytes::Bytes;
+
+use super::connection::Connection;
+use super::hub::Hub;
+use super::output::Wire;
+use crate::dialect::{Action, Ending};
+use crate::engine::{frames, ws};
+use crate::subscription::Transport;
+
+/// Reads from one connection before it is another's turn.
+const READS_MAX: usize = 4;
+
+impl<W: Wire> Connection<W> {
+    /// Reads what the client sent. True when there may be more.
+    pub(crate) fn readable(&mut self, hub: &mut Hub, scratch: &mut [u8]) -> bool {
+        for _ in 0..READS_MAX {
+            if self.is_crowded(hub) {
+                // Its answers are not taken: its questions wait.
+                return false;
+            }
+            match self.wire.read(scratch) {
+                Ok(0) => {
+                    self.out.gone = true;
+                    self.finish(hub, Ending::Client);
+                    return false;
+                }
+                Ok(length) => self.received(hub, &scratch[..length]),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return false,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(_) => {
+                    self.out.gone = true;
+                    self.finish(hub, Ending::Client);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Whether so many answers wait that nothing more is read.
+    pub(crate) fn is_crowded(&self, hub: &Hub) -> bool {
+        self.out.blocked && self.out.len() >= hub.settings().replies_max
+    }
+
+    /// Takes bytes of the client.
+    pub(crate) fn received(&mut self, hub: &mut Hub, bytes: &[u8]) {
+        if self.subscription.transport == Transport::Sse || self.ending.is_some() {
+            return;
+        }
+        let mut input = self.input.take().unwrap_or_default();
+        input.push(bytes);
+        let bytes_max = hub.settings().client_message_bytes_max;
+        while self.ending.is_none() {
+            match input.next(bytes_max) {
+                Ok(Some(message)) => self.message(hub, message),
+                Ok(None) => break,
+                Err(ws::Broken::Protocol) => self.finish(hub, Ending::Protocol),
+                Err(ws::Broken::TooLong) => self.finish(hub, Ending::TooLong),
+            }
+        }
+        if !input.is_empty() && self.ending.is_none() {
+            self.input = Some(input);
+        }
+    }
+
+    fn message(&mut self, hub: &mut Hub, message: ws::Message) {
+        let actions = match message {
+            ws::Message::Text(text) => self.subscription.dialect.text(&text, &self.subscription),
+            ws::Message::Binary => self.subscription.dialect.binary(&self.subscription),
+            ws::Message::Ping(payload) => return self.reply(hub, ws::pong(&payload)),
+            ws::Message::Pong => {
+                self.unanswered = 0;
+                return;
+            }
+            ws::Message::Close => return self.finish(hub, Ending::Client),
+        };
+        for action in actions {
+            match action {
+                Action::Select(selection) => self.select(hub, selection),
+                Action::Send(text) => self.reply(hub, frames::text(self.subscription.transport, &text)),
+                Action::Close(ending) => return self.finish(hub, ending),
+            }
+        }
+        self.settle(hub);
+    }
+
+    fn reply(&mut self, hub: &mut Hub, frame: Bytes) {
+        // One read may hold more questions than answers may wait: such a client does not read.
+        if self.out.len() >= 2 * hub.settings().replies_max {
+            return self.finish(hub, Ending::Stalled);
+        }
+        self.out.keep(frame);
+        self.write(hub);
+    }
+}

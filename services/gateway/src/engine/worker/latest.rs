@@ -1,0 +1,332 @@
+//! `deliver=latest`: one pending item per device, the newest, whatever the client's speed.
+//!
+//! What is pending is what the client does not have yet: the stream's cursor is held back to the lowest
+//! offset pending in each partition, so that a reconnect loses nothing. The list is bounded; when it is
+//! full the stream stops reading, keeps its position, and conflates what it reads later.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use journal::{Partition, Topic};
+use rustc_hash::FxHashMap;
+use schemas::Change;
+use serde_json::{Map, Value};
+
+use super::connection::{Connection, Mode};
+use super::hub::{Hub, millis};
+use super::output::Wire;
+use crate::dialect::Item;
+use crate::engine::frames::{self, Shown};
+use crate::engine::record::LogRecord;
+use crate::engine::ring::Place;
+use crate::settings::Settings;
+use crate::subscription::Selection;
+
+/// Items that wait, oldest first.
+pub(crate) struct Latest {
+    every_ms: u64,
+    /// Nothing is sent before this.
+    round_at: u64,
+    /// Number of the first entry of `queue`.
+    first: u64,
+    queue: VecDeque<Entry>,
+    by_key: FxHashMap<Box<str>, u64>,
+    /// The first record of each entry, by partition, in the order of `queue`.
+    held: BTreeMap<Partition, VecDeque<Place>>,
+    bytes: usize,
+    /// Something was sent in this round.
+    has_sent: bool,
+}
+
+struct Entry {
+    key: Box<str>,
+    record: Arc<LogRecord>,
+    merged: Option<Box<Merged>>,
+    bytes: usize,
+}
+
+/// Changes of one device since what was sent of it last.
+struct Merged {
+    changed: BTreeSet<Box<str>>,
+    before: Map<String, Value>,
+}
+
+impl Latest {
+    pub(crate) fn new(every: Option<Duration>) -> Self {
+        Self {
+            every_ms: every.map_or(0, millis),
+            round_at: 0,
+            first: 0,
+            queue: VecDeque::new(),
+            by_key: FxHashMap::default(),
+            held: BTreeMap::new(),
+            bytes: 0,
+            has_sent: false,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    pub(crate) fn is_full(&self, settings: &Settings) -> bool {
+        self.queue.len() >= settings.latest_devices_max || self.bytes >= settings.latest_bytes_max
+    }
+
+    /// Whether a stream that is behind may read on: within a round, and with room.
+    pub(crate) fn may_read(&self, now_ms: u64, settings: &Settings) -> bool {
+        now_ms >= self.round_at && !self.is_full(settings)
+    }
+
+    /// When it may send again, if it waits for that.
+    pub(crate) fn due(&self, now_ms: u64, is_behind: bool) -> Option<u64> {
+        (self.round_at > now_ms && (is_behind || !self.queue.is_empty())).then_some(self.round_at)
+    }
+
+    /// Takes a record in the place of what was pending under its key.
+    pub(crate) fn offer(&mut self, record: &Arc<LogRecord>, selection: &Selection) {
+        if matches!(frames::reduce(record, selection), Shown::Nothing) {
+            return;
+        }
+        let key = key(record);
+        let pending = self.by_key.get(&key).and_then(|number| {
+            let index = usize::try_from(number - self.first).ok()?;
+            self.queue.get_mut(index)
+        });
+        if let Some(entry) = pending {
+            self.bytes -= entry.bytes;
+            entry.replace(record);
+            self.bytes += entry.bytes;
+            return;
+        }
+        self.by_key
+            .insert(key.clone(), self.first + self.queue.len() as u64);
+        self.held.entry(record.partition).or_default().push_back(Place {
+            next: record.offset,
+            time_ms: record.timestamp_ms,
+        });
+        let entry = Entry {
+            bytes: entry_bytes(record),
+            key,
+            record: Arc::clone(record),
+            merged: None,
+        };
+        self.bytes += entry.bytes;
+        self.queue.push_back(entry);
+    }
+
+    /// Holds positions back to the first record that is pending in their partitions.
+    pub(crate) fn hold_back(&self, partitions: &[Partition], places: &mut [Option<Place>]) {
+        self.hold_back_behind(partitions, places, &BTreeMap::new());
+    }
+
+    /// The same as if the first entries, so many in each partition, were sent.
+    fn hold_back_behind(
+        &self,
+        partitions: &[Partition],
+        places: &mut [Option<Place>],
+        sent: &BTreeMap<Partition, usize>,
+    ) {
+        for (partition, place) in partitions.iter().zip(places) {
+            let sent = sent.get(partition).copied().unwrap_or(0);
+            if let Some(held) = self.held.get(partition).and_then(|held| held.get(sent)) {
+                *place = Some(place.map_or(*held, |place| Place {
+                    next: place.next.min(held.next),
+                    time_ms: place.time_ms.min(held.time_ms),
+                }));
+            }
+        }
+    }
+
+    /// All is sent: the next round is some time away.
+    pub(crate) fn end_round(&mut self, now_ms: u64) {
+        if self.queue.is_empty() && std::mem::take(&mut self.has_sent) {
+            self.round_at = now_ms + self.every_ms;
+        }
+    }
+
+    /// Forgets the first `count` entries: they are out.
+    fn sent(&mut self, count: usize) {
+        self.has_sent |= count > 0;
+        for entry in self.queue.drain(..count) {
+            self.bytes -= entry.bytes;
+            self.by_key.remove(&entry.key);
+            if let Some(held) = self.held.get_mut(&entry.record.partition) {
+                held.pop_front();
+                if held.is_empty() {
+                    self.held.remove(&entry.record.partition);
+                }
+            }
+        }
+        self.first += count as u64;
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new();
+            self.by_key = FxHashMap::default();
+        }
+    }
+
+    /// Forgets what a new selection does not want.
+    pub(crate) fn retain(&mut self, wanted: impl Fn(&LogRecord) -> bool, selection: &Selection) {
+        let queue = std::mem::take(&mut self.queue);
+        let held = std::mem::take(&mut self.held);
+        self.by_key.clear();
+        self.bytes = 0;
+        let mut held = held;
+        for entry in queue {
+            let first = held
+                .get_mut(&entry.record.partition)
+                .and_then(VecDeque::pop_front);
+            if !wanted(&entry.record) || matches!(frames::reduce(&entry.record, selection), Shown::Nothing) {
+                continue;
+            }
+            self.by_key
+                .insert(entry.key.clone(), self.first + self.queue.len() as u64);
+            self.held.entry(entry.record.partition).or_default().extend(first);
+            self.bytes += entry.bytes;
+            self.queue.push_back(entry);
+        }
+    }
+}
+
+impl Entry {
+    fn replace(&mut self, record: &Arc<LogRecord>) {
+        let (Some(old), Some(new)) = (self.record.change(), record.change()) else {
+            // A deletion, or an event: nothing of what was pending is left to tell.
+            self.merged = None;
+            self.record = Arc::clone(record);
+            self.bytes = entry_bytes(record);
+            return;
+        };
+        let mut merged = self.merged.take().unwrap_or_else(|| Box::new(Merged::new(old)));
+        merged.add(new);
+        self.bytes = entry_bytes(record) + old.before.len() + merged.changed.len() * 64;
+        self.merged = Some(merged);
+        self.record = Arc::clone(record);
+    }
+}
+
+impl Merged {
+    fn new(change: &Change) -> Self {
+        Self {
+            changed: change.changed.iter().cloned().collect(),
+            before: object(&change.before),
+        }
+    }
+
+    /// Adds a later change: of paths that changed before, the older value is what the client has.
+    fn add(&mut self, change: &Change) {
+        let mut path = String::new();
+        add_missing(&mut self.before, object(&change.before), &mut path, &self.changed);
+        self.changed.extend(change.changed.iter().cloned());
+    }
+}
+
+fn add_missing(
+    into: &mut Map<String, Value>,
+    from: Map<String, Value>,
+    path: &mut String,
+    changed: &BTreeSet<Box<str>>,
+) {
+    for (name, value) in from {
+        let length = path.len();
+        if length > 0 {
+            path.push('.');
+        }
+        path.push_str(&schemas::fields::escape(&name));
+        if !changed.contains(path.as_str()) {
+            match (into.get_mut(&name), value) {
+                (Some(Value::Object(into)), Value::Object(from)) => add_missing(into, from, path, changed),
+                (Some(_), _) => {}
+                (None, Value::Object(from)) => {
+                    let mut object = Map::new();
+                    add_missing(&mut object, from, path, changed);
+                    if !object.is_empty() {
+                        into.insert(name, Value::Object(object));
+                    }
+                }
+                (None, value) => {
+                    into.insert(name, value);
+                }
+            }
+        }
+        path.truncate(length);
+    }
+}
+
+fn object(json: &str) -> Map<String, Value> {
+    serde_json::from_str(json).unwrap_or_default()
+}
+
+/// One device; on view `events` one device and kind, since the newest telemetry says nothing of a lock.
+fn key(record: &LogRecord) -> Box<str> {
+    match (record.topic, record.kind) {
+        (Topic::Events, Some(kind)) => format!("{}\n{}", kind.name(), record.key()).into(),
+        _ => record.key().into(),
+    }
+}
+
+fn entry_bytes(record: &LogRecord) -> usize {
+    256 + record.key().len() + record.value.as_ref().map_or(0, bytes::Bytes::len)
+}
+
+impl<W: Wire> Connection<W> {
+    /// Sends what is pending, as far as its round and the client allow.
+    pub(crate) fn emit_latest(&mut self, hub: &mut Hub) {
+        let Some(mut latest) = self.latest.take() else {
+            return;
+        };
+        while !latest.is_empty()
+            && hub.now_ms >= latest.round_at
+            && self.out.is_empty()
+            && !self.out.blocked
+            && !self.out.gone
+        {
+            let queued = self.queue_latest(hub, &latest);
+            let count = self.flush(hub).map_or(queued, |mark| mark as usize);
+            latest.sent(count);
+        }
+        if matches!(self.mode, Mode::Live) {
+            latest.end_round(hub.now_ms);
+        }
+        self.latest = Some(latest);
+    }
+
+    /// Queues pending items, each with the cursor that is right once it is out; answers how many.
+    fn queue_latest(&mut self, hub: &Hub, latest: &Latest) -> usize {
+        let places = match &self.mode {
+            Mode::Behind(behind) => behind.places.to_vec(),
+            Mode::Live | Mode::Snapshot(_) | Mode::Ended => hub.places_before(self.set, usize::MAX),
+        };
+        let mut sent: BTreeMap<Partition, usize> = BTreeMap::new();
+        let mut queued = 0;
+        for entry in &latest.queue {
+            if self.out.bytes() > hub.settings().turn_bytes_max {
+                break;
+            }
+            *sent.entry(entry.record.partition).or_default() += 1;
+            let mut places = places.clone();
+            latest.hold_back_behind(&self.subscription.partitions, &mut places, &sent);
+            let cursor = hub.cursor(self.set, &places, self.subscription.start.time_ms, None);
+            let frame = match (&entry.merged, entry.record.change()) {
+                (Some(merged), Some(change)) => {
+                    let mut change = change.clone();
+                    change.changed = merged.changed.iter().cloned().collect();
+                    change.before = serde_json::to_string(&merged.before).unwrap_or_default().into();
+                    let form = &hub.forms[self.form];
+                    frames::data(&*form.dialect, form.transport, Item::Change(&change), &cursor)
+                }
+                _ => hub.frame(&self.subscription, self.form, &entry.record, &cursor),
+            };
+            if let Some(frame) = frame {
+                hub.env.metrics.frames.inc();
+                self.out.push(frame, queued);
+            }
+            queued += 1;
+        }
+        queued as usize
+    }
+}
+
+#[cfg(test)]
+mod tests;

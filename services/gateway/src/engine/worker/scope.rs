@@ -1,0 +1,134 @@
+//! Changes of what a stream may and wants to see, while it runs.
+
+use std::sync::Arc;
+
+use access::Principal;
+use journal::Partition;
+
+use super::behind::Behind;
+use super::connection::{Connection, Mode};
+use super::hub::Hub;
+use super::output::Wire;
+use crate::dialect::Ending;
+use crate::engine::ring::Place;
+use crate::subscription::{DeviceSet, Selection};
+
+impl<W: Wire> Connection<W> {
+    /// The client wants to see something else from now on.
+    pub(crate) fn select(&mut self, hub: &mut Hub, selection: Selection) {
+        let principal = Arc::clone(&self.subscription.principal);
+        self.apply(hub, selection, principal);
+        self.owed.updated = true;
+    }
+
+    /// Looks whether the principal still holds, and what its scope is now.
+    pub(crate) fn recheck(&mut self, hub: &mut Hub) {
+        if matches!(self.mode, Mode::Ended) {
+            return;
+        }
+        let Ok(principal) = hub.env.access.recheck(&self.subscription.principal, hub.wall()) else {
+            return self.finish(hub, Ending::Credential);
+        };
+        if principal == self.subscription.principal {
+            return;
+        }
+        let selection = self.subscription.selection.clone();
+        if self.subscription.bound && is_empty(&selection.devices.within(&principal.devices)) {
+            return self.finish(hub, Ending::Scope);
+        }
+        self.apply(hub, selection, principal);
+        self.set_expiry(hub);
+        self.settle(hub);
+    }
+
+    /// Sets the timer for the principal's end.
+    pub(crate) fn set_expiry(&mut self, hub: &Hub) {
+        self.times.expiry = self.subscription.principal.expires_at.map_or(0, |expires_at| {
+            let left_us = u64::try_from(expires_at.saturating_sub(hub.wall())).unwrap_or(0);
+            // Never before the end, and not so far ahead that the sum would overflow.
+            (hub.now_ms + (left_us / 1_000 + 1).min(1 << 40)).max(1)
+        });
+    }
+
+    /// Puts another selection, or the same under another scope, in the place of the present one. A
+    /// partition that is touched from now on starts at the live end.
+    fn apply(&mut self, hub: &mut Hub, selection: Selection, principal: Arc<Principal>) {
+        let slot = self.token.slot;
+        let old = &self.subscription.selection;
+        let index = hub.index(self.subscription.view);
+        index.remove(&old.tenant, &self.devices, old.kinds, slot);
+        self.devices = selection.devices.within(&principal.devices);
+        index.insert(&selection.tenant, &self.devices, selection.kinds, slot);
+
+        let layout = &hub.env.layout;
+        let spread = selection
+            .tenant
+            .name()
+            .and_then(|tenant| hub.env.access.spread(tenant));
+        let partitions = selection.touched(&principal.devices, layout, spread);
+        self.subscription.selection = selection;
+        self.subscription.principal = principal;
+        let form = hub.acquire_form(&self.subscription);
+        hub.forms.release(std::mem::replace(&mut self.form, form));
+        self.repartition(hub, partitions);
+        if let Some(latest) = &mut self.latest {
+            let (devices, selection) = (&self.devices, &self.subscription.selection);
+            let wanted = |record: &crate::engine::LogRecord| {
+                devices.contains(record.device()) && selection.kinds.contains(record.kind)
+            };
+            latest.retain(wanted, selection);
+        }
+    }
+
+    fn repartition(&mut self, hub: &mut Hub, partitions: Vec<Partition>) {
+        if partitions == self.subscription.partitions {
+            return;
+        }
+        let set = hub.acquire_set(self.subscription.view.topic(), &partitions);
+        let old = std::mem::replace(&mut self.subscription.partitions, partitions.clone());
+        let is_open = hub.sets[set]
+            .feeds
+            .iter()
+            .all(|number| hub.place(*number).is_some());
+        match &mut self.mode {
+            Mode::Live if is_open => {}
+            Mode::Live => {
+                let places = hub.places_before(self.set, usize::MAX);
+                let places = mapped(&old, &places, &partitions);
+                self.set_mode(hub, Mode::Behind(Box::new(Behind::new(places))));
+            }
+            Mode::Behind(behind) => {
+                behind.places = mapped(&old, &behind.places, &partitions).into_boxed_slice()
+            }
+            Mode::Snapshot(snapshot) => {
+                if let Some(pinned) = &mut snapshot.pinned {
+                    *pinned = mapped(&old, pinned, &partitions).into_boxed_slice();
+                }
+            }
+            Mode::Ended => {}
+        }
+        hub.release_set(std::mem::replace(&mut self.set, set));
+        if let Some(ends) = &mut self.ends {
+            ends.remaining
+                .retain(|(partition, _)| partitions.contains(partition));
+        }
+        self.owed.degraded = true;
+        self.linger(hub);
+    }
+}
+
+/// Places of other partitions; `None` for those that are new.
+fn mapped(old: &[Partition], places: &[Option<Place>], new: &[Partition]) -> Vec<Option<Place>> {
+    let found = |partition: &Partition| {
+        let index = old.iter().position(|other| other == partition)?;
+        places.get(index).copied().flatten()
+    };
+    new.iter().map(found).collect()
+}
+
+fn is_empty(devices: &DeviceSet) -> bool {
+    match devices {
+        DeviceSet::All => false,
+        DeviceSet::Set(devices) => devices.is_empty(),
+    }
+}
