@@ -6,11 +6,17 @@
 
 pub mod dialect;
 pub mod engine;
+pub mod front_door;
+pub mod native;
+pub mod open;
 pub mod settings;
 pub mod subscription;
 
 pub use dialect::Dialect;
 pub use engine::{Adoption, Counts, Engine, Refused, Seat, Sink};
+pub use front_door::{FrontDoor, FrontDoorSettings};
+pub use native::{NativeSettings, SchemaRegistry};
+pub use open::{OpenSettings, Streams};
 pub use settings::Settings;
 pub use subscription::{
     Delivery, DeviceSet, KindSet, Reset, ResetReason, Selection, SnapshotStart, Start, Subscription,

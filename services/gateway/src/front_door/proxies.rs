@@ -1,0 +1,87 @@
+//! The client's address, where a proxy that we trust says it.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::HeaderMap;
+use ipnet::IpNet;
+
+/// Entries of `X-Forwarded-For` that are looked at, from the nearest on.
+const HOPS_MAX: usize = 32;
+
+/// The address of the client behind `peer`: the last one of `X-Forwarded-For` that no trusted proxy
+/// has. What stands further left was written by the client itself and is not believed.
+pub(crate) fn client(peer: SocketAddr, headers: &HeaderMap, trusted: &[IpNet]) -> SocketAddr {
+    let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
+    if !is_trusted(peer.ip().to_canonical()) {
+        return peer;
+    }
+    let mut client = peer;
+    let values = headers.get_all("x-forwarded-for").iter();
+    let lines: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
+    let hops = lines.iter().rev().flat_map(|line| line.rsplit(','));
+    for hop in hops.take(HOPS_MAX) {
+        let Some(address) = address(hop.trim()) else {
+            break;
+        };
+        client = SocketAddr::new(address, 0);
+        if !is_trusted(address) {
+            break;
+        }
+    }
+    client
+}
+
+/// An address as proxies write it: with or without a port, an IPv6 address perhaps in brackets.
+fn address(text: &str) -> Option<IpAddr> {
+    let plain = text.parse().ok();
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    plain
+        .or_else(with_port)
+        .or_else(bracketed)
+        .map(|address: IpAddr| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(peer: &str, forwarded: &[&str]) -> String {
+        let trusted = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
+        let headers = forwarded
+            .iter()
+            .map(|line| {
+                (
+                    http::HeaderName::from_static("x-forwarded-for"),
+                    line.parse().unwrap(),
+                )
+            })
+            .collect();
+        client(format!("{peer}:9").parse().unwrap(), &headers, &trusted)
+            .ip()
+            .to_string()
+    }
+
+    #[test]
+    fn a_stranger_is_not_believed() {
+        assert_eq!(seen("192.0.2.7", &["198.51.100.1"]), "192.0.2.7");
+    }
+
+    #[test]
+    fn a_trusted_proxy_names_its_client() {
+        assert_eq!(seen("10.1.1.1", &["198.51.100.1"]), "198.51.100.1");
+        assert_eq!(seen("10.1.1.1", &["198.51.100.1:4711"]), "198.51.100.1");
+        assert_eq!(seen("[fd00::1]", &["[2001:db8::5]"]), "2001:db8::5");
+        assert_eq!(seen("10.1.1.1", &[]), "10.1.1.1");
+    }
+
+    #[test]
+    fn what_the_client_wrote_itself_is_not_believed() {
+        assert_eq!(
+            seen("10.1.1.1", &["1.1.1.1, 198.51.100.1, 10.2.2.2"]),
+            "198.51.100.1"
+        );
+        assert_eq!(seen("10.1.1.1", &["1.1.1.1", "198.51.100.1"]), "198.51.100.1");
+        assert_eq!(seen("10.1.1.1", &["1.1.1.1, unknown"]), "10.1.1.1");
+    }
+}

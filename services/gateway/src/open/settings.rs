@@ -1,0 +1,36 @@
+//! Limits and times of opening a stream, each with its default.
+
+use std::time::Duration;
+
+/// Settings of opening streams, beside those of the engine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenSettings {
+    /// Devices that one stream may name.
+    pub devices_max: usize,
+    /// Metrics that one stream may name.
+    pub metrics_max: usize,
+    /// Length of a metric's name, bytes.
+    pub metric_bytes_max: usize,
+    /// `every=` lies between these.
+    pub every: (Duration, Duration),
+    /// State records younger than this are all there: `min.compaction.lag.ms` of `wakeline.state`.
+    pub compaction_lag: Duration,
+    /// A cursor that is ahead of the log is looked at again after this.
+    pub ahead_poll: Duration,
+    /// Questions to the time index at once; more wait.
+    pub time_lookups_max: usize,
+}
+
+impl Default for OpenSettings {
+    fn default() -> Self {
+        Self {
+            devices_max: 10_000,
+            metrics_max: 1_000,
+            metric_bytes_max: 1_024,
+            every: (Duration::from_millis(10), Duration::from_secs(3_600)),
+            compaction_lag: Duration::from_secs(7 * 24 * 3_600),
+            ahead_poll: Duration::from_millis(250),
+            time_lookups_max: 64,
+        }
+    }
+}
