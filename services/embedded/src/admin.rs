@@ -141,6 +141,7 @@ impl Admin for EmbeddedAdmin {
 
 /// Creates the missing topics. Rejected input is placed as events are, so it has as many partitions.
 fn create(inner: &Inner, tables: &Tables, partitions: u32) -> Result<(), String> {
+    let _creating = inner.creating.lock();
     for topic in Topic::ALL {
         if inner.partitions(topic) > 0 {
             continue;

@@ -1,9 +1,12 @@
 //! The engine: opening, closing, and the ports.
 
 mod directory;
+mod errors;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -24,76 +27,14 @@ use crate::partition::PartitionState;
 use crate::writer::{Queue, Shared, Writer};
 use crate::{Settings, admin, groups, log, store};
 
+pub(crate) use errors::Interrupted;
+pub use errors::{CloseError, OpenError};
+
 /// The journal and the state store over one directory. Clones are handles on the same engine; the
 /// last one dropped closes it.
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<Inner>,
-}
-
-/// Why a directory was not opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another process has it open.
-    #[error("the data directory {} is in use by {}; stop that process, or choose another directory",
-        dir.display(), holder_name(*.holder))]
-    InUse {
-        /// The directory.
-        dir: PathBuf,
-        /// Id of the process that has it, where it could be read.
-        holder: Option<u32>,
-    },
-    /// It cannot be created or written.
-    #[error("the data directory {} cannot be written: {reason}", dir.display())]
-    NotWritable {
-        /// The directory.
-        dir: PathBuf,
-        /// What the system said.
-        reason: String,
-    },
-    /// A newer version wrote it.
-    #[error("the data directory {} was written by a newer version of wakeline; use that version", dir.display())]
-    Newer {
-        /// The directory.
-        dir: PathBuf,
-    },
-    /// What it holds is not what was written.
-    #[error("the data directory {} is damaged: {reason}", dir.display())]
-    Damaged {
-        /// The directory.
-        dir: PathBuf,
-        /// What is wrong, and what can be done.
-        reason: String,
-    },
-    /// The system did not let it be opened.
-    #[error("the data directory {} cannot be opened: {reason}", dir.display())]
-    Failed {
-        /// The directory.
-        dir: PathBuf,
-        /// What the system said.
-        reason: String,
-    },
-}
-
-fn holder_name(holder: Option<u32>) -> String {
-    holder.map_or_else(|| "another process".to_owned(), |id| format!("process {id}"))
-}
-
-/// Why closing did not end well. What was acknowledged is durable all the same.
-#[derive(Debug, thiserror::Error)]
-pub enum CloseError {
-    /// Reads did not end in time; the directory stays locked until they do.
-    #[error("reads were still under way after {waited:?}; the data directory stays locked until they end")]
-    Busy {
-        /// How long they were waited for.
-        waited: Duration,
-    },
-    /// The last sync failed, or the writer had died.
-    #[error("the data directory was not closed cleanly: {reason}")]
-    Failed {
-        /// What the system said.
-        reason: String,
-    },
 }
 
 /// What all ports share.
@@ -110,6 +51,8 @@ pub(crate) struct Inner {
     pub(crate) documents: Mutex<()>,
     /// Held by maintenance, which is one at a time.
     pub(crate) maintenance: Mutex<maintenance::Progress>,
+    /// Held while topics are created, so that two calls do not disagree.
+    pub(crate) creating: Mutex<()>,
     topics: RwLock<HashMap<Topic, Arc<[Arc<PartitionState>]>>>,
     reads: Arc<Semaphore>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -164,6 +107,7 @@ impl Engine {
             closed: CancellationToken::new(),
             groups: GroupTable::default(),
             documents: Mutex::new(()),
+            creating: Mutex::new(()),
             maintenance: Mutex::default(),
             topics: RwLock::new(topics),
             reads: Arc::new(Semaphore::new(settings.blocking_reads_max.max(1))),
@@ -333,13 +277,4 @@ impl Drop for Inner {
             tracing::warn!(%error, "the embedded engine was dropped and did not close cleanly");
         }
     }
-}
-
-/// Why work on the tables has no result.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Interrupted {
-    #[error(transparent)]
-    Closed(#[from] Closed),
-    #[error("a read of the embedded engine died: {0}")]
-    Died(#[from] tokio::task::JoinError),
 }

@@ -8,6 +8,7 @@
 //! pages and will report success next time). So the appends of that batch are answered as unknown,
 //! and nothing is written again until the process starts anew and recovers what is really there.
 
+mod answer;
 mod queue;
 
 use std::collections::HashMap;
@@ -15,13 +16,14 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use fjall::{OwnedWriteBatch, PersistMode};
-use journal::{AppendError, CommitError, Offset, Position, Record};
+use journal::{CommitError, Offset, Position, Record};
 use parking_lot::Mutex;
 
 use crate::database::Tables;
 use crate::identity::Durable;
 use crate::keys;
 use crate::partition::PartitionState;
+use answer::{Answer, answer, refuse};
 
 pub(crate) use queue::{
     AppendReply, ClaimKey, ClaimReply, CommitReply, Granted, Prepared, PushError, Queue, Ticket, Work,
@@ -277,58 +279,4 @@ impl Group {
             offset,
         }
     }
-}
-
-/// An answer that waits for the sync.
-enum Answer {
-    Append(Vec<Position>, AppendReply),
-    Commit(Vec<Position>, CommitReply),
-    Claim(ClaimKey, u64, ClaimReply),
-}
-
-impl Answer {
-    fn confirm(self, claims: &HashMap<ClaimKey, Granted>) {
-        match self {
-            Self::Append(positions, reply) => answer(reply, Ok(positions)),
-            Self::Commit(positions, reply) => answer(reply, Ok(positions)),
-            Self::Claim(key, epoch, reply) => {
-                // After the sync, so that a commit of the owner before is counted.
-                let committed = claims.get(&key).and_then(|granted| granted.committed);
-                answer(reply, Ok(Granted { epoch, committed }));
-            }
-        }
-    }
-
-    fn fail(self, reason: &str) {
-        match self {
-            Self::Append(_, reply) => answer(reply, Err(AppendError::Unknown)),
-            Self::Commit(_, reply) => {
-                answer(
-                    reply,
-                    Err(CommitError::Unknown {
-                        reason: reason.to_owned(),
-                    }),
-                );
-            }
-            Self::Claim(_, _, reply) => answer(reply, Err(reason.to_owned())),
-        }
-    }
-}
-
-fn refuse(work: Work, reason: &str) {
-    let reason = reason.to_owned();
-    match work {
-        Work::Append { ticket, reply, .. } => {
-            if ticket.take() {
-                answer(reply, Err(AppendError::Unavailable { reason }));
-            }
-        }
-        Work::Commit { reply, .. } => answer(reply, Err(CommitError::Aborted { reason })),
-        Work::Claim { reply, .. } => answer(reply, Err(reason)),
-    }
-}
-
-/// Answers; whoever asked may have gone away.
-fn answer<T>(reply: tokio::sync::oneshot::Sender<T>, value: T) {
-    drop(reply.send(value));
 }

@@ -79,7 +79,7 @@ async fn a_garbled_write_ahead_file_is_refused() {
     for at in (0..bytes.len() - 1).step_by(bytes.len() / 23) {
         let mut garbled = bytes.clone();
         garbled[at] ^= 0x5a;
-        with_journal(&fixture, &garbled, &format!("garbled at {at}")).await;
+        assert!(!with_journal(&fixture, &garbled, &format!("garbled at {at}")).await);
     }
 }
 

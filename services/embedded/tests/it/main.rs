@@ -1,5 +1,7 @@
 //! Behaviours of the embedded engine, seen from its ports.
 
+#![expect(clippy::unwrap_used, reason = "a test whose helper cannot go on has failed")]
+
 mod contract_journal;
 mod contract_state;
 mod crash;
@@ -8,4 +10,5 @@ mod groups;
 mod log;
 mod maintenance;
 mod opening;
+mod speed;
 mod support;
