@@ -73,7 +73,6 @@ fn records(topic: Topic, count: u32, seed: u32) -> Vec<NewRecord> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "measures; needs a broker and minutes"]
-#[expect(clippy::print_stdout, reason = "prints figures")]
 async fn figures() {
     const CALLS: u32 = 400;
     const RECORDS: u32 = 2_000;
@@ -136,7 +135,10 @@ async fn transactions(journal: &Journal) {
     };
     for count in [0, 1, 100, 1_000] {
         let mut times = Vec::new();
-        let batch = records(Topic::State, count, 1);
+        let mut batch = records(Topic::State, count, 1);
+        batch
+            .iter_mut()
+            .for_each(|record| record.partition = claim.partition());
         for turn in 0..100 {
             let started = Instant::now();
             claim.commit(batch.clone(), turn).await.expect("committed");

@@ -1,5 +1,6 @@
 //! Transactions of one partition: a producer whose id is the partition's, not the process's.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -140,15 +141,29 @@ impl Transactions {
         if producer.client().fatal_error().is_some() {
             return fatal_or_unknown(cause);
         }
-        match retrying(Instant::now() + self.timeout, |left| {
-            producer.abort_transaction(left)
-        }) {
+        match aborting(producer, Instant::now() + self.timeout) {
             Ok(()) => CommitError::Aborted {
                 reason: cause.to_string(),
             },
             Err(error) => fatal_or_unknown(&error),
         }
     }
+}
+
+/// Aborts. What was not sent is reported as purged, and librdkafka waits for these reports to be
+/// taken, which the call itself does not do.
+fn aborting(producer: &BaseProducer<Context>, until: Instant) -> Result<(), KafkaError> {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                producer.poll(TURN);
+            }
+        });
+        let result = retrying(until, |left| producer.abort_transaction(left));
+        done.store(true, Ordering::Release);
+        result
+    })
 }
 
 /// Calls `operation` with the time that is left until it succeeds or fails for good.
