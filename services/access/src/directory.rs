@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use crate::Principal;
 use crate::credential::{
-    AdminToken, CREDENTIAL_BYTES_MAX, Credential, DeviceKey, DeviceToken, NodeKey, digest,
+    AdminToken, CREDENTIAL_BYTES_MAX, Credential, DeviceKey, DeviceToken, NodeKey, Sealer, digest,
 };
 use crate::failures::Failures;
 use fold::Fold;
@@ -211,6 +211,12 @@ impl Directory {
     pub async fn ready(&self) {
         // The sender lives as long as `self`, so this cannot fail.
         drop(self.health.subscribe().wait_for(|health| health.ready).await);
+    }
+
+    /// Encrypts secrets that must not stand in the log in clear.
+    #[must_use]
+    pub fn sealer(&self) -> Sealer {
+        Sealer::new(self.settings.node_key.clone())
     }
 
     /// The record of an API token.

@@ -19,7 +19,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 
 pub use authentication::{Surface, authenticate};
-pub use body::{BodyError, read_body};
+pub use body::{BodyError, read_body, read_body_metered};
 pub use problem::Problem;
 pub use query::Query;
 pub use routes::AdministrationService;

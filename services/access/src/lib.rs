@@ -14,6 +14,6 @@ pub mod principal;
 pub use administration::Administration;
 pub use credential::{AdminToken, AdminTokenTooShort, NodeKey, Sealer};
 pub use directory::{Denied, Directory};
-pub use events::{Accepted, EventSink, Rejection, Submission};
+pub use events::{Accepted, EventSink, Outcome, Rejection, Submission};
 pub use principal::{Principal, Scope, TenantError};
 pub use schemas::control::Role;

@@ -24,6 +24,9 @@ pub enum BodyError {
         /// What the connection said.
         reason: String,
     },
+    /// Too many bodies are being read at once.
+    #[error("too many requests are being read at once")]
+    Busy,
     /// It did not come in time.
     #[error("the body did not arrive within {} s", within.as_secs())]
     Slow {
@@ -38,12 +41,17 @@ impl From<BodyError> for Problem {
             BodyError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             BodyError::CutOff { .. } => StatusCode::BAD_REQUEST,
             BodyError::Slow { .. } => StatusCode::REQUEST_TIMEOUT,
+            BodyError::Busy => return Self::unavailable(error.to_string(), 1),
         };
         Self::new(status, error.to_string())
     }
 }
 
-/// Reads a whole body of at most `bytes_max`. One that announces more is refused unread.
+/// What is read and thrown away of a body that is too large, so that its sender, who is still
+/// writing, gets to read the answer.
+const DISCARD_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Reads a whole body of at most `bytes_max`.
 ///
 /// # Errors
 /// When it is too large, cut off or too slow.
@@ -52,17 +60,40 @@ where
     B: HttpBody<Data = Bytes>,
     B::Error: std::fmt::Display,
 {
+    read_body_metered(body, bytes_max, within, |_| true).await
+}
+
+/// Reads a whole body, asking `meter` for room before each piece is kept.
+///
+/// # Errors
+/// When it is too large, cut off or too slow, or there is no room.
+pub async fn read_body_metered<B>(
+    body: B,
+    bytes_max: usize,
+    within: Duration,
+    meter: impl FnMut(usize) -> bool,
+) -> Result<Bytes, BodyError>
+where
+    B: HttpBody<Data = Bytes>,
+    B::Error: std::fmt::Display,
+{
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if announced > bytes_max {
+    if announced > bytes_max.saturating_add(DISCARD_BYTES_MAX) {
         return Err(BodyError::TooLarge { bytes_max });
     }
-    match tokio::time::timeout(within, collect(body, bytes_max)).await {
+    let outcome = tokio::time::timeout(within, collect(body, bytes_max, announced > bytes_max, meter));
+    match outcome.await {
         Ok(outcome) => outcome,
         Err(_) => Err(BodyError::Slow { within }),
     }
 }
 
-async fn collect<B>(body: B, bytes_max: usize) -> Result<Bytes, BodyError>
+async fn collect<B>(
+    body: B,
+    bytes_max: usize,
+    mut too_large: bool,
+    mut meter: impl FnMut(usize) -> bool,
+) -> Result<Bytes, BodyError>
 where
     B: HttpBody<Data = Bytes>,
     B::Error: std::fmt::Display,
@@ -70,6 +101,7 @@ where
     let mut body = std::pin::pin!(body);
     let mut only: Option<Bytes> = None;
     let mut all = BytesMut::new();
+    let mut length = 0_usize;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| BodyError::CutOff {
             reason: error.to_string(),
@@ -77,9 +109,17 @@ where
         let Ok(data) = frame.into_data() else {
             continue; // trailers
         };
-        let length = all.len() + only.as_ref().map_or(0, Bytes::len);
-        if length + data.len() > bytes_max {
-            return Err(BodyError::TooLarge { bytes_max });
+        length = length.saturating_add(data.len());
+        if length > bytes_max || too_large {
+            too_large = true;
+            (only, all) = (None, BytesMut::new());
+            if length > bytes_max.saturating_add(DISCARD_BYTES_MAX) {
+                break;
+            }
+            continue;
+        }
+        if !meter(data.len()) {
+            return Err(BodyError::Busy);
         }
         // Most bodies come in one piece, which needs no copy.
         match only.take() {
@@ -89,6 +129,9 @@ where
                 all.extend_from_slice(&data);
             }
         }
+    }
+    if too_large {
+        return Err(BodyError::TooLarge { bytes_max });
     }
     Ok(only.unwrap_or_else(|| all.freeze()))
 }
