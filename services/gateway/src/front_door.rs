@@ -261,6 +261,3 @@ async fn secured(
     let again = tokio::io::AsyncReadExt::chain(std::io::Cursor::new(buffer.freeze()), read);
     via_hyper::serve(door, tokio::io::join(again, write), peer, tasks, cancel).await;
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,398 @@
+//! A gateway on a free port, and a client that shows every byte.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use access::events::{Accepted, EventSink, Outcome, Reason, Rejection, Submission, record};
+use access::{AdminToken, Administration, Directory, NodeKey, Principal};
+use async_trait::async_trait;
+use gateway::front_door::{FrontDoor, FrontDoorSettings, Log, Wiring};
+use gateway::native::Native;
+use gateway::{Engine, NativeSettings, OpenSettings, SchemaRegistry, Settings, Streams};
+use journal::{Clock, Journal, Position};
+use schemas::control::Layout;
+use schemas::{Document, Event, json};
+use state::{DeviceKey, Store, Write};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+/// The system token of every test.
+pub(crate) const SYSTEM: &str = "a-token-of-more-than-thirty-two-characters";
+/// Nothing here takes longer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Waits for something that is about to happen.
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("{what} did not happen within {PATIENCE:?}"),
+    }
+}
+
+/// Settings that a test may change.
+#[derive(Default)]
+pub(crate) struct Options {
+    pub(crate) door: FrontDoorSettings,
+    pub(crate) engine: Settings,
+    pub(crate) open: OpenSettings,
+    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+/// One gateway.
+pub(crate) struct Gateway {
+    pub(crate) address: SocketAddr,
+    pub(crate) journal: Journal,
+    pub(crate) store: Store,
+    pub(crate) administration: Arc<Administration>,
+    pub(crate) clock: Clock,
+    pub(crate) cancel: CancellationToken,
+    _dir: tempfile::TempDir,
+}
+
+/// Starts with 2026 and moves on by a microsecond with each look, so that times are distinct.
+fn clock() -> Clock {
+    let now = AtomicU64::new(1_767_225_600_000_000);
+    Arc::new(move || i64::try_from(now.fetch_add(1, Ordering::SeqCst)).unwrap())
+}
+
+fn layout() -> Layout {
+    Layout {
+        generation: 1,
+        created_at: 1_767_225_000_000_000,
+        epoch: 7,
+        partitions: 4,
+        default_spread: 2,
+        fold_version: 1,
+        document_bytes_max: 65_536,
+        registration_required: false,
+    }
+}
+
+impl Gateway {
+    pub(crate) async fn start(options: Options) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = clock();
+        let log =
+            embedded::Engine::open(dir.path(), embedded::Settings::default(), Arc::clone(&clock)).unwrap();
+        let admin = log.admin();
+        admin.create(4, 1).await.unwrap();
+        admin.write_layout(&layout()).await.unwrap();
+        let (journal, store) = (log.journal(layout()), log.store());
+        let registry = prometheus::Registry::new();
+        let cancel = CancellationToken::new();
+        let mut settings = access::directory::Settings::new(NodeKey::new([7; 32]));
+        settings.admin_token = Some(AdminToken::new(SYSTEM).unwrap());
+        let directory = Directory::new(settings, 4, &registry).unwrap();
+        let (follower, followed, until) = (Arc::clone(&directory), journal.clone(), cancel.clone());
+        tokio::spawn(async move { follower.follow(&followed, until).await });
+        within("the directory", directory.ready()).await;
+        let administration = Administration::new(
+            access::administration::Settings::default(),
+            &journal,
+            Arc::clone(&directory),
+            Arc::clone(&clock),
+        );
+        let engine = Engine::start(
+            Settings {
+                workers: 1,
+                ..options.engine
+            },
+            journal.clone(),
+            store.clone(),
+            Arc::clone(&directory),
+            Arc::clone(&clock),
+            &registry,
+        )
+        .unwrap();
+        let streams = Streams::new(
+            options.open,
+            engine.clone(),
+            journal.clone(),
+            Arc::clone(&administration),
+            Arc::clone(&clock),
+        );
+        let sink = Arc::new(Appending {
+            journal: journal.clone(),
+            directory: Arc::clone(&directory),
+            clock: Arc::clone(&clock),
+        });
+        let native = Native::new(
+            NativeSettings::default(),
+            journal.clone(),
+            store.clone(),
+            directory,
+            sink,
+            Arc::clone(&clock),
+        );
+        let door = FrontDoor::new(
+            Wiring {
+                settings: options.door,
+                streams: Some(Arc::new(streams)),
+                services: vec![Arc::new(native), Arc::new(SchemaRegistry)],
+                tls: options.tls,
+                observer: Arc::new(Log),
+                clock: Arc::clone(&clock),
+            },
+            &registry,
+        )
+        .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let until = cancel.clone();
+        tokio::spawn(async move { door.serve(listener, until).await });
+        Self {
+            address,
+            journal,
+            store,
+            administration,
+            clock,
+            cancel,
+            _dir: dir,
+        }
+    }
+
+    /// Appends one event of `device` of tenant `acme` and answers where it lies.
+    pub(crate) async fn append(&self, device: &str, body: &str) -> Position {
+        self.append_of("acme", device, body).await
+    }
+
+    pub(crate) async fn append_of(&self, tenant: &str, device: &str, body: &str) -> Position {
+        let text = format!("{{\"device\":\"{device}\",{}", body.strip_prefix('{').unwrap());
+        let sink = Appending {
+            journal: self.journal.clone(),
+            directory: Arc::clone(self.administration.directory()),
+            clock: Arc::clone(&self.clock),
+        };
+        let submission = Submission {
+            tenant: tenant.into(),
+            device: None,
+            items: vec![serde_json::value::RawValue::from_string(text).unwrap()],
+            traceparent: None,
+        };
+        let mut outcomes = sink.submit(&Principal::system("test"), submission).await;
+        outcomes.pop().unwrap().unwrap().position
+    }
+
+    /// Puts a document into the store, as the projector would.
+    pub(crate) async fn put(&self, tenant: &str, device: &str) {
+        let placement = journal::Placement::new(tenant, 2, 4);
+        let document = Document {
+            tenant: tenant.into(),
+            id: device.into(),
+            version: 1,
+            ..Document::default()
+        };
+        let write = Write {
+            key: DeviceKey {
+                tenant: tenant.into(),
+                device: device.into(),
+            },
+            partition: placement.of(device),
+            document: Some(Arc::new(document)),
+            source: 1,
+        };
+        self.store.documents.write(vec![write]).await.unwrap();
+    }
+
+    /// A new token.
+    pub(crate) async fn token(&self, members: serde_json::Value) -> String {
+        let members = serde_json::from_value(members).unwrap();
+        self.administration
+            .create_token(&Principal::system("test"), members)
+            .await
+            .unwrap()
+            .credential
+    }
+
+    /// Sends `GET target` with the system token and reads the answer to its end.
+    pub(crate) async fn get(&self, target: &str) -> Answer {
+        self.get_as(SYSTEM, target).await
+    }
+
+    pub(crate) async fn get_as(&self, token: &str, target: &str) -> Answer {
+        self.send(&format!(
+            "GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+        ))
+        .await
+    }
+
+    /// Sends a whole request as it stands and reads the answer to its end.
+    pub(crate) async fn send(&self, request: &str) -> Answer {
+        let mut socket = self.connect(request).await;
+        let mut bytes = Vec::new();
+        within("the end of the answer", socket.read_to_end(&mut bytes))
+            .await
+            .unwrap();
+        Answer::parse(&String::from_utf8(bytes).unwrap())
+    }
+
+    /// Sends a request and leaves the connection open.
+    pub(crate) async fn connect(&self, request: &str) -> TcpStream {
+        let mut socket = TcpStream::connect(self.address).await.unwrap();
+        socket.write_all(request.as_bytes()).await.unwrap();
+        socket
+    }
+
+    /// Opens an event stream.
+    pub(crate) async fn stream(&self, query: &str, headers: &str) -> Reading<TcpStream> {
+        let request = format!(
+            "GET /v1/stream?{query} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SYSTEM}\r\n{headers}\r\n"
+        );
+        Reading::new(self.connect(&request).await)
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}
+
+/// Reads whatever comes, and waits for parts of it.
+pub(crate) struct Reading<Io> {
+    io: Io,
+    pub(crate) seen: String,
+}
+
+impl<Io: tokio::io::AsyncRead + Unpin> Reading<Io> {
+    pub(crate) fn new(io: Io) -> Self {
+        Self {
+            io,
+            seen: String::new(),
+        }
+    }
+
+    /// Reads until `part` was seen, and answers with everything up to and with it, which is taken out.
+    pub(crate) async fn until(&mut self, part: &str) -> String {
+        loop {
+            if let Some(at) = self.seen.find(part) {
+                let rest = self.seen.split_off(at + part.len());
+                return std::mem::replace(&mut self.seen, rest);
+            }
+            let mut bytes = [0; 4096];
+            let read = tokio::time::timeout(PATIENCE, self.io.read(&mut bytes)).await;
+            match read {
+                Ok(Ok(length)) if length > 0 => {
+                    self.seen.push_str(&String::from_utf8_lossy(&bytes[..length]));
+                }
+                other => panic!("{part:?} did not come ({other:?}) after {:?}", self.seen),
+            }
+        }
+    }
+
+    /// The `id:` and the `data:` of the next block without a name.
+    pub(crate) async fn data(&mut self) -> (String, serde_json::Value) {
+        loop {
+            let block = self.until("\n\n").await;
+            let line = |name: &str| {
+                block
+                    .lines()
+                    .find_map(|line| line.strip_prefix(name))
+                    .map(str::to_owned)
+            };
+            if line("event: ").is_some() {
+                continue;
+            }
+            if let (Some(id), Some(data)) = (line("id: "), line("data: ")) {
+                return (id, serde_json::from_str(&data).unwrap());
+            }
+        }
+    }
+}
+
+/// An answer, taken apart.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    fn parse(text: &str) -> Self {
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        Self {
+            status: status.unwrap_or_else(|| panic!("no answer: {text:?}")),
+            head: head.to_ascii_lowercase(),
+            body: body.to_owned(),
+        }
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// Takes every event for good and appends it.
+struct Appending {
+    journal: Journal,
+    directory: Arc<Directory>,
+    clock: Clock,
+}
+
+#[async_trait]
+impl EventSink for Appending {
+    async fn submit(&self, principal: &Principal, submission: Submission) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        for item in &submission.items {
+            let received_at = (self.clock)();
+            let intake = json::Intake {
+                tenant: Some(&submission.tenant),
+                device: submission.device.as_deref(),
+                received_at,
+                limits: &json::Limits::default(),
+            };
+            let parsed = json::parse_event(item.get(), &intake, &mut || "id".into());
+            let event: Event = match parsed {
+                Ok(parsed)
+                    if principal.may_write(
+                        &parsed.event.tenant,
+                        &parsed.event.device,
+                        parsed.event.body.kind(),
+                    ) =>
+                {
+                    parsed.event
+                }
+                Ok(_) => {
+                    outcomes.push(Err(Rejection {
+                        error: "not yours".to_owned(),
+                        reason: Reason::Forbidden,
+                        seq: None,
+                    }));
+                    continue;
+                }
+                Err(error) => {
+                    outcomes.push(Err(Rejection {
+                        error: error.to_string(),
+                        reason: Reason::Invalid,
+                        seq: None,
+                    }));
+                    continue;
+                }
+            };
+            let placement = self.directory.placement(&submission.tenant);
+            let placement =
+                placement.unwrap_or_else(|| Arc::new(journal::Placement::new(&submission.tenant, 2, 4)));
+            let record = record(&event, placement.of(&event.device), 1, None);
+            let position = self
+                .journal
+                .appender
+                .append(vec![record], PATIENCE)
+                .await
+                .pop()
+                .unwrap()
+                .unwrap();
+            outcomes.push(Ok(Accepted {
+                id: event.id,
+                seq: event.seq,
+                position,
+                received_at,
+            }));
+        }
+        outcomes
+    }
+}
