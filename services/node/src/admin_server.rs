@@ -43,18 +43,28 @@ impl AdminServer {
         registry: Registry,
         schemas: Arc<dyn HttpService>,
     ) -> Arc<Self> {
-        Arc::new(Self { checks, registry, schemas })
+        Arc::new(Self {
+            checks,
+            registry,
+            schemas,
+        })
     }
 
     /// Answers on `listener` until `cancel` fires.
     ///
     /// # Errors
     /// Never ends with one by itself; the type is that of every task.
-    pub async fn serve(self: Arc<Self>, listener: TcpListener, cancel: CancellationToken) -> Result<(), Infallible> {
+    pub async fn serve(
+        self: Arc<Self>,
+        listener: TcpListener,
+        cancel: CancellationToken,
+    ) -> Result<(), Infallible> {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut connections = JoinSet::new();
         loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return Ok(()) };
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+                return Ok(());
+            };
             tokio::select! {
                 () = cancel.cancelled() => return Ok(()),
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
@@ -115,9 +125,16 @@ impl AdminServer {
         for (name, check) in &self.checks {
             let result = check();
             ready &= result.is_ok();
-            checks.insert((*name).to_owned(), Value::String(result.err().unwrap_or_else(|| "ok".to_owned())));
+            checks.insert(
+                (*name).to_owned(),
+                Value::String(result.err().unwrap_or_else(|| "ok".to_owned())),
+            );
         }
-        let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        let status = if ready {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
         json_response(status, &json!({"ready": ready, "checks": checks}))
     }
 
@@ -136,6 +153,8 @@ fn json_response(status: StatusCode, value: &Value) -> Response<Body> {
 fn response(status: StatusCode, content_type: &'static str, text: String) -> Response<Body> {
     let mut response = Response::new(Full::new(text.into()).boxed());
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static(content_type));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, http::HeaderValue::from_static(content_type));
     response
 }

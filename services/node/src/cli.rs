@@ -38,7 +38,10 @@ pub struct Environment {
 
 impl Environment {
     fn get(&self, name: &str) -> Option<String> {
-        self.variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+        self.variables
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.clone())
     }
 }
 
@@ -55,7 +58,7 @@ pub struct ServerArgs {
 #[derive(Debug, Clone, Args)]
 pub struct DemoArgs {
     /// Replay so many times faster than the buses drove
-    #[arg(long, value_name = "FACTOR", default_value_t = 20.0, value_parser = positive)]
+    #[arg(long, value_name = "FACTOR", default_value_t = 30.0, value_parser = positive)]
     pub speed: f64,
     /// Replay the recording once, instead of again and again
     #[arg(long)]
@@ -208,22 +211,19 @@ where
 #[must_use]
 pub fn command() -> Command {
     let with_url = |command: Command| {
-        command.arg(
-            Arg::new("url")
-                .long("url")
-                .value_name("URL")
-                .help("The node to speak to [env: WAKELINE_URL] [default: http://127.0.0.1:8080]; the \
-                       credential is read from WAKELINE_TOKEN"),
-        )
+        command.arg(Arg::new("url").long("url").value_name("URL").help(
+            "The node to speak to [env: WAKELINE_URL] [default: http://127.0.0.1:8080]; the \
+                       credential is read from WAKELINE_TOKEN",
+        ))
     };
     Command::new("wakeline")
         .version(env!("CARGO_PKG_VERSION"))
         .about("An event-sourced platform for device fleets: ingest, state, and streams with exact resume")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(DemoArgs::augment_args(with_settings(
-            Command::new("demo").about("Everything in one process on the embedded engine, replaying recorded buses"),
-        )))
+        .subcommand(DemoArgs::augment_args(with_settings(Command::new("demo").about(
+            "Everything in one process on the embedded engine, replaying recorded buses",
+        ))))
         .subcommand(with_settings(Command::new("serve").about("Run a node")))
         .subcommand(MigrateArgs::augment_args(with_settings(
             Command::new("migrate").about("Create or update topics and tables, and write the layout"),
@@ -231,9 +231,14 @@ pub fn command() -> Command {
         .subcommand(RebuildArgs::augment_args(with_settings(
             Command::new("rebuild").about("Restore the tables from wakeline.state"),
         )))
-        .subcommand(Command::new("config").about("Inspect the configuration").subcommand_required(true).subcommand(
-            with_settings(Command::new("check").about("Print the effective configuration and all its mistakes")),
-        ))
+        .subcommand(
+            Command::new("config")
+                .about("Inspect the configuration")
+                .subcommand_required(true)
+                .subcommand(with_settings(
+                    Command::new("check").about("Print the effective configuration and all its mistakes"),
+                )),
+        )
         .subcommand(token_command(&with_url))
         .subcommand(TailArgs::augment_args(with_url(
             Command::new("tail").about("Print a stream, one JSON object a line, resuming by itself"),
@@ -245,22 +250,38 @@ pub fn command() -> Command {
 
 fn token_command(with_url: &impl Fn(Command) -> Command) -> Command {
     let with_tenant = |command: Command| {
-        command.arg(Arg::new("tenant").long("tenant").value_name("TENANT").help("Of this tenant"))
+        command.arg(
+            Arg::new("tenant")
+                .long("tenant")
+                .value_name("TENANT")
+                .help("Of this tenant"),
+        )
     };
     let both = |command: Command| with_url(with_settings(command));
     Command::new("token")
-        .about("Create, list and revoke credentials, over HTTP (--url) or directly (--data, --kafka and --cql)")
+        .about(
+            "Create, list and revoke credentials, over HTTP (--url) or directly (--data, --kafka and --cql)",
+        )
         .subcommand_required(true)
-        .subcommand(TokenCreate::augment_args(both(Command::new("create").about("Make a token and print it"))))
-        .subcommand(with_tenant(both(Command::new("list").about("List tokens, without secrets"))))
+        .subcommand(TokenCreate::augment_args(both(
+            Command::new("create").about("Make a token and print it"),
+        )))
         .subcommand(with_tenant(both(
-            Command::new("revoke").about("Revoke a token").arg(Arg::new("id").required(true).value_name("ID")),
+            Command::new("list").about("List tokens, without secrets"),
+        )))
+        .subcommand(with_tenant(both(
+            Command::new("revoke")
+                .about("Revoke a token")
+                .arg(Arg::new("id").required(true).value_name("ID")),
         )))
 }
 
 fn with_settings(command: Command) -> Command {
     let command = command.arg(
-        Arg::new("config").long("config").value_name("FILE").help("TOML file of settings [env: WAKELINE_CONFIG]"),
+        Arg::new("config")
+            .long("config")
+            .value_name("FILE")
+            .help("TOML file of settings [env: WAKELINE_CONFIG]"),
     );
     settings().fold(command, |command, setting| {
         let arg = Arg::new(setting.name).long(setting.name);
@@ -272,27 +293,43 @@ fn with_settings(command: Command) -> Command {
         command.arg(if setting.is_switch() {
             arg.action(ArgAction::SetTrue).help(shown)
         } else {
-            arg.value_name(setting.metavar).action(ArgAction::Append).help(shown)
+            arg.value_name(setting.metavar)
+                .action(ArgAction::Append)
+                .help(shown)
         })
     })
 }
 
 fn sources(matches: &ArgMatches, environment: &Environment) -> Sources {
-    let file = matches.get_one::<String>("config").cloned().or_else(|| environment.get("WAKELINE_CONFIG"));
+    let file = matches
+        .get_one::<String>("config")
+        .cloned()
+        .or_else(|| environment.get("WAKELINE_CONFIG"));
     let flags = settings().filter_map(|setting| {
         if setting.is_switch() {
-            return matches.get_flag(setting.name).then(|| (setting.name, "true".to_owned()));
+            return matches
+                .get_flag(setting.name)
+                .then(|| (setting.name, "true".to_owned()));
         }
         let values: Vec<String> = matches.get_many::<String>(setting.name)?.cloned().collect();
         Some((setting.name, values.join(",")))
     });
-    Sources::read(file.map(PathBuf::from).as_deref(), environment.variables.iter().cloned(), flags)
+    Sources::read(
+        file.map(PathBuf::from).as_deref(),
+        environment.variables.iter().cloned(),
+        flags,
+    )
 }
 
 fn server(matches: &ArgMatches, environment: &Environment) -> ServerArgs {
     ServerArgs {
-        url: matches.get_one::<String>("url").cloned().or_else(|| environment.get("WAKELINE_URL")),
-        token: environment.get("WAKELINE_TOKEN").filter(|token| !token.is_empty()),
+        url: matches
+            .get_one::<String>("url")
+            .cloned()
+            .or_else(|| environment.get("WAKELINE_URL")),
+        token: environment
+            .get("WAKELINE_TOKEN")
+            .filter(|token| !token.is_empty()),
     }
 }
 
@@ -301,8 +338,17 @@ fn token(matches: &ArgMatches, environment: &Environment) -> Result<Invocation, 
     let text = |id: &str| sub.get_one::<String>(id).cloned();
     let command = match name {
         "create" => TokenCommand::Create(TokenCreate::from_arg_matches(sub)?),
-        "revoke" => TokenCommand::Revoke { id: text("id").unwrap_or_default(), tenant: text("tenant") },
-        _ => TokenCommand::List { tenant: text("tenant") },
+        "revoke" => TokenCommand::Revoke {
+            id: text("id").unwrap_or_default(),
+            tenant: text("tenant"),
+        },
+        _ => TokenCommand::List {
+            tenant: text("tenant"),
+        },
     };
-    Ok(Invocation::Token(sources(sub, environment), server(sub, environment), command))
+    Ok(Invocation::Token(
+        sources(sub, environment),
+        server(sub, environment),
+        command,
+    ))
 }

@@ -68,9 +68,19 @@ impl Client {
     pub fn new(server: &ServerArgs) -> Result<Self, ClientError> {
         let base = server.url.clone().unwrap_or_else(|| DEFAULT_URL.to_owned());
         let token = server.token.clone().ok_or(ClientError::NoToken)?;
-        let unreachable = |source| ClientError::Unreachable { url: base.clone(), source };
-        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).build().map_err(unreachable)?;
-        Ok(Self { base: base.trim_end_matches('/').to_owned(), token, http })
+        let unreachable = |source| ClientError::Unreachable {
+            url: base.clone(),
+            source,
+        };
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .build()
+            .map_err(unreachable)?;
+        Ok(Self {
+            base: base.trim_end_matches('/').to_owned(),
+            token,
+            http,
+        })
     }
 
     /// The node's URL.
@@ -94,12 +104,22 @@ impl Client {
         let retry_after = retry_after(&response);
         let body = self.json(response).await?;
         if !status.is_success() && body.get("rejected").is_none() {
-            return Err(ClientError::Refused { status, detail: detail(&body), retry_after });
+            return Err(ClientError::Refused {
+                status,
+                detail: detail(&body),
+                retry_after,
+            });
         }
         let rejected = body["rejected"].as_array().into_iter().flatten().map(|item| {
-            let index = item["index"].as_u64().and_then(|index| usize::try_from(index).ok());
+            let index = item["index"]
+                .as_u64()
+                .and_then(|index| usize::try_from(index).ok());
             let error = item["error"].as_str().unwrap_or("refused").to_owned();
-            (index.unwrap_or(0), error, item["retry"].as_bool().unwrap_or(false))
+            (
+                index.unwrap_or(0),
+                error,
+                item["retry"].as_bool().unwrap_or(false),
+            )
         });
         Ok(Taken {
             accepted: body["accepted"].as_u64().unwrap_or(0),
@@ -119,7 +139,9 @@ impl Client {
         parameters: &[(&str, Option<&str>)],
         body: Option<&Value>,
     ) -> Result<Value, ClientError> {
-        let mut request = self.request(method, path, &query(parameters)).timeout(REQUEST_TIMEOUT);
+        let mut request = self
+            .request(method, path, &query(parameters))
+            .timeout(REQUEST_TIMEOUT);
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -148,7 +170,9 @@ impl Client {
 
     fn request(&self, method: Method, path: &str, query: &str) -> RequestBuilder {
         let url = format!("{}{path}{query}", self.base);
-        self.http.request(method, url).header(AUTHORIZATION, format!("Bearer {}", self.token))
+        self.http
+            .request(method, url)
+            .header(AUTHORIZATION, format!("Bearer {}", self.token))
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
@@ -163,7 +187,11 @@ impl Client {
         }
         let retry_after = retry_after(&response);
         let body = self.json(response).await.unwrap_or(Value::Null);
-        Err(ClientError::Refused { status, detail: detail(&body), retry_after })
+        Err(ClientError::Refused {
+            status,
+            detail: detail(&body),
+            retry_after,
+        })
     }
 
     async fn json(&self, response: Response) -> Result<Value, ClientError> {
@@ -172,7 +200,10 @@ impl Client {
 
     fn unreachable(&self, source: reqwest::Error) -> ClientError {
         // The URL of the request may hold what must not be printed; ours says enough.
-        ClientError::Unreachable { url: self.base.clone(), source: source.without_url() }
+        ClientError::Unreachable {
+            url: self.base.clone(),
+            source: source.without_url(),
+        }
     }
 }
 
@@ -189,7 +220,10 @@ fn query(parameters: &[(&str, Option<&str>)]) -> String {
 
 fn detail(body: &Value) -> String {
     let text = |name: &str| body.get(name).and_then(Value::as_str);
-    text("detail").or_else(|| text("title")).unwrap_or("the node gave no reason").to_owned()
+    text("detail")
+        .or_else(|| text("title"))
+        .unwrap_or("the node gave no reason")
+        .to_owned()
 }
 
 fn retry_after(response: &Response) -> Option<Duration> {

@@ -43,7 +43,11 @@ pub struct Roles {
 
 impl Roles {
     /// Every role.
-    pub const ALL: Self = Self { ingest: true, projector: true, gateway: true };
+    pub const ALL: Self = Self {
+        ingest: true,
+        projector: true,
+        gateway: true,
+    };
 }
 
 /// A value that no log, error or listing may show.
@@ -117,8 +121,70 @@ pub struct Config {
     pub projector: projector::Settings,
     /// Settings of the delivery engine.
     pub gateway: gateway::Settings,
+    /// Settings of opening streams.
+    pub open: gateway::open::OpenSettings,
+    /// Settings of the public listener.
+    pub front_door: gateway::front_door::FrontDoorSettings,
+    /// Settings of the native API.
+    pub native: gateway::native::NativeSettings,
+    /// How long events are kept.
+    pub retention: Duration,
+    /// Whether no history is written.
+    pub history_off: bool,
+    /// Failed authentications of an address in a minute before it is told 429.
+    pub failed_authentications_per_minute: u32,
     /// Settings of the embedded engine.
     pub embedded: embedded::Settings,
+    /// Settings of the Kafka engine; addresses and topics are put in when it is opened.
+    pub kafka_settings: journal::kafka::Settings,
+    /// Settings of the CQL store; addresses and credentials are put in when it is opened.
+    pub cql_settings: state::scylla::Settings,
+}
+
+impl Default for Config {
+    /// What stands when no table entry says otherwise; the table's defaults are applied over it.
+    fn default() -> Self {
+        Self {
+            roles: Roles::ALL,
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            admin_listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
+            data: None,
+            kafka: Vec::new(),
+            cql: Vec::new(),
+            kafka_properties: Vec::new(),
+            cql_keyspace: "wakeline".to_owned(),
+            cql_user: None,
+            cql_password: None,
+            cql_replication: 3,
+            cql_ca_file: None,
+            tls_cert: None,
+            tls_key: None,
+            allow_weak_durability: false,
+            admin_token: None,
+            node_key_file: None,
+            partitions: 16,
+            replication: 3,
+            default_spread: 8,
+            registration_required: false,
+            drain: Duration::from_secs(30),
+            otlp_endpoint: None,
+            log: "info".to_owned(),
+            log_json: false,
+            schema_registry: None,
+            ingest: ingest::Settings::default(),
+            projector: projector::Settings::default(),
+            gateway: gateway::Settings::default(),
+            open: gateway::open::OpenSettings::default(),
+            front_door: gateway::front_door::FrontDoorSettings::default(),
+            native: gateway::native::NativeSettings::default(),
+            retention: Duration::from_secs(7 * 24 * 3600),
+            history_off: false,
+            failed_authentications_per_minute: 20,
+            embedded: embedded::Settings::default(),
+            kafka_settings: journal::kafka::Settings::new(""),
+            cql_settings: state::scylla::Settings::default(),
+        }
+    }
 }
 
 impl Config {
@@ -129,13 +195,18 @@ impl Config {
     pub fn storage(&self) -> Result<Storage, String> {
         match (&self.data, self.kafka.is_empty(), self.cql.is_empty()) {
             (Some(dir), true, true) => Ok(Storage::Embedded(dir.clone())),
-            (Some(_), _, _) => Err("`data` (embedded engine) and `kafka`/`cql` (servers) exclude each other".into()),
-            (None, false, false) => {
-                Ok(Storage::Servers { kafka: self.kafka.clone(), cql: self.cql.clone() })
+            (Some(_), _, _) => {
+                Err("`data` (embedded engine) and `kafka`/`cql` (servers) exclude each other".into())
             }
-            (None, true, true) => Err("say where data is kept: `--data DIR` for the embedded engine, or \
+            (None, false, false) => Ok(Storage::Servers {
+                kafka: self.kafka.clone(),
+                cql: self.cql.clone(),
+            }),
+            (None, true, true) => Err(
+                "say where data is kept: `--data DIR` for the embedded engine, or \
                  `--kafka HOST:PORT,… --cql HOST:PORT,…` for servers"
-                .into()),
+                    .into(),
+            ),
             (None, false, true) => Err("`kafka` needs `cql` too: state is kept there".into()),
             (None, true, false) => Err("`cql` needs `kafka` too: events are kept there".into()),
         }

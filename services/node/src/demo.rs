@@ -20,8 +20,8 @@ use crate::trace::{self, Report};
 
 /// The tenant that the buses belong to.
 const TENANT: &str = "demo";
-/// The bus that the printed line follows: the one with most records.
-const DEVICE: &str = "bus-4720";
+/// The bus that the printed line follows: one that drives from the recording's start.
+const DEVICE: &str = "bus-4803";
 
 /// Runs until interrupted, or with `--once` until the recording ends.
 ///
@@ -31,12 +31,15 @@ pub async fn run(mut config: Config, arguments: &DemoArgs, clock: Clock) -> Resu
     // Kept until the end: dropping it removes the directory.
     let mut scratch = None;
     if config.data.is_none() {
-        let dir = tempfile::Builder::new().prefix("wakeline-demo-").tempdir().map_err(RunError::Io)?;
+        let dir = tempfile::Builder::new()
+            .prefix("wakeline-demo-")
+            .tempdir()
+            .map_err(RunError::Io)?;
         config.data = Some(dir.path().to_owned());
         scratch = Some(dir);
     }
     config.allow_weak_durability = true;
-    let way_in = random_token()?;
+    let way_in = app::random_token()?;
     let admin_token = config.admin_token.get_or_insert(Secret(way_in)).0.clone();
 
     let registry = prometheus::Registry::new();
@@ -88,13 +91,23 @@ fn live(mut report: Report) -> Report {
 }
 
 fn client(address: SocketAddr, token: &str) -> Result<Client, RunError> {
-    let server = ServerArgs { url: Some(format!("http://{address}")), token: Some(token.to_owned()) };
+    let server = ServerArgs {
+        url: Some(format!("http://{address}")),
+        token: Some(token.to_owned()),
+    };
     Ok(Client::new(&server)?)
 }
 
 async fn token(api: &Client, role: &str) -> Result<String, RunError> {
     let body = json!({"role": role, "tenant": TENANT, "expires": "1d"});
-    let made = api.call(Method::POST, "/v1/tokens", &[("tenant", Some(TENANT))], Some(&body)).await?;
+    let made = api
+        .call(
+            Method::POST,
+            "/v1/tokens",
+            &[("tenant", Some(TENANT))],
+            Some(&body),
+        )
+        .await?;
     Ok(made["token"].as_str().unwrap_or_default().to_owned())
 }
 
@@ -113,10 +126,4 @@ fn announce(node: &Node, token: &str, arguments: &DemoArgs) -> std::io::Result<(
         arguments.speed,
     )?;
     out.flush()
-}
-
-fn random_token() -> Result<String, RunError> {
-    let mut bytes = [0_u8; 24];
-    getrandom::fill(&mut bytes).map_err(|error| RunError::Task(format!("no randomness: {error}")))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -1,1 +1,7 @@
-fn main() {}
+//! The only binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    node::run()
+}

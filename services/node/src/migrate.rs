@@ -1,9 +1,14 @@
 //! `wakeline migrate`: topics, tables, the layout. Idempotent: a second run changes nothing.
 
+use std::io::Write as _;
+
 use journal::{Admin, Clock};
 use schemas::control::Layout;
 
+use crate::app::RunError;
+use crate::cli::MigrateArgs;
 use crate::config::Config;
+use crate::storage;
 
 /// Version of the meaning of events; a change of the fold that changes old state raises it.
 pub const FOLD_VERSION: u32 = 1;
@@ -57,9 +62,19 @@ pub async fn log(
     new_epoch: bool,
 ) -> Result<(Layout, Migrated), String> {
     let existing = admin.layout().await.ok().flatten();
-    let partitions = existing.as_ref().or(stored.as_ref()).map_or(config.partitions, |layout| layout.partitions);
-    let replication = if config.allow_weak_durability { 1 } else { config.replication };
-    admin.create(partitions, replication).await.map_err(|error| error.to_string())?;
+    let partitions = existing
+        .as_ref()
+        .or(stored.as_ref())
+        .map_or(config.partitions, |layout| layout.partitions);
+    let replication = if config.allow_weak_durability {
+        1
+    } else {
+        config.replication
+    };
+    admin
+        .create(partitions, replication)
+        .await
+        .map_err(|error| error.to_string())?;
     let existing = admin.layout().await.map_err(|error| error.to_string())?;
     match (existing, stored) {
         (Some(layout), stored) if !new_epoch => {
@@ -70,10 +85,23 @@ pub async fn log(
         }
         (None, Some(_)) if !new_epoch => Err(RECREATED.to_owned()),
         (existing, stored) => {
-            let previous = [existing, stored].into_iter().flatten().max_by_key(|layout| layout.generation);
+            let previous = [existing, stored]
+                .into_iter()
+                .flatten()
+                .max_by_key(|layout| layout.generation);
             let next = layout(config, previous.as_ref(), clock, random_epoch()?);
-            admin.write_layout(&next).await.map_err(|error| error.to_string())?;
-            Ok((next, if previous.is_some() { Migrated::NewEpoch } else { Migrated::Created }))
+            admin
+                .write_layout(&next)
+                .await
+                .map_err(|error| error.to_string())?;
+            Ok((
+                next,
+                if previous.is_some() {
+                    Migrated::NewEpoch
+                } else {
+                    Migrated::Created
+                },
+            ))
         }
     }
 }
@@ -82,3 +110,25 @@ pub async fn log(
 pub const RECREATED: &str = "the tables belong to another incarnation of the topics: the topics were recreated, \
     restored or mirrored. If that was on purpose, run `wakeline migrate --new-epoch`: clients are told in band, and \
     state is folded again from what the topics hold. If not, connect to the right cluster";
+
+/// Runs `wakeline migrate`.
+///
+/// # Errors
+/// What stands in the way, and what to do.
+pub async fn run(config: &Config, arguments: &MigrateArgs, clock: &Clock) -> Result<(), RunError> {
+    let registry = prometheus::Registry::new();
+    let (layout, migrated) = storage::migrate(config, clock, &registry, arguments.new_epoch).await?;
+    let what = match migrated {
+        Migrated::Created => "written",
+        Migrated::Unchanged => "unchanged",
+        Migrated::NewEpoch => "of a new epoch: clients are told in band, state is folded again",
+    };
+    writeln!(
+        std::io::stdout().lock(),
+        "layout {what}: generation {}, {} partitions, spread {}",
+        layout.generation,
+        layout.partitions,
+        layout.default_spread,
+    )
+    .map_err(RunError::Io)
+}

@@ -73,16 +73,31 @@ pub async fn replay(
     let first_ms = reports.first().map_or(0, |report| report.at_ms);
     let due = |report: &Report| {
         let elapsed_ms = u64::try_from(report.at_ms - first_ms).unwrap_or(0);
-        if speed == 0.0 { begun } else { begun + Duration::from_millis(elapsed_ms).div_f64(speed) }
+        if speed == 0.0 {
+            begun
+        } else {
+            begun + Duration::from_millis(elapsed_ms).div_f64(speed)
+        }
     };
     let mut rest = reports;
     while let Some(next) = rest.first() {
         sleep_until(due(next)).await;
         let now = Instant::now();
-        let ready = rest.iter().take(BATCH_EVENTS_MAX).take_while(|report| due(report) <= now).count().max(1);
+        let ready = rest
+            .iter()
+            .take(BATCH_EVENTS_MAX)
+            .take_while(|report| due(report) <= now)
+            .count()
+            .max(1);
         let (batch, later) = rest.split_at(ready);
         rest = later;
-        send(client, tenant, batch.iter().map(|report| report.event.clone()).collect(), bar).await?;
+        send(
+            client,
+            tenant,
+            batch.iter().map(|report| report.event.clone()).collect(),
+            bar,
+        )
+        .await?;
     }
     Ok(())
 }
@@ -152,9 +167,11 @@ async fn send(
                     sleep(RETRY_PAUSE).await;
                 }
             }
-            Err(ClientError::Refused { status, retry_after, detail })
-                if status.is_server_error() || status.as_u16() == 429 =>
-            {
+            Err(ClientError::Refused {
+                status,
+                retry_after,
+                detail,
+            }) if status.is_server_error() || status.as_u16() == 429 => {
                 bar.set_message(format!("{status}: {detail}"));
                 sleep(retry_after.unwrap_or(RETRY_PAUSE)).await;
             }
@@ -173,7 +190,10 @@ fn again(events: VecDeque<Value>, taken: &Taken) -> Result<VecDeque<Value>, Simu
     for (index, reason, retry) in &taken.rejected {
         let Some(event) = events.get(*index) else { continue };
         if !retry {
-            return Err(SimulateError::Rejected { reason: reason.clone(), event: event.to_string() });
+            return Err(SimulateError::Rejected {
+                reason: reason.clone(),
+                event: event.to_string(),
+            });
         }
         rest.push_back(event.clone());
     }
@@ -186,5 +206,7 @@ fn bar(length: Option<u64>) -> ProgressBar {
         None => "{spinner} {pos} events, {per_sec}, {elapsed} {msg}",
     };
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    length.map_or_else(ProgressBar::new_spinner, ProgressBar::new).with_style(style)
+    length
+        .map_or_else(ProgressBar::new_spinner, ProgressBar::new)
+        .with_style(style)
 }

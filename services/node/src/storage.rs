@@ -2,6 +2,7 @@
 
 pub mod embedded_engine;
 pub mod servers;
+pub mod switch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +15,8 @@ use state::Store;
 use crate::config::{Config, Storage};
 use crate::migrate::Migrated;
 
-/// Longest wait for a server at start, all attempts together.
-pub const CONNECT_DEADLINE: Duration = Duration::from_secs(25);
+/// Longest end of a node that served one command only.
+pub const PRIVATE_DRAIN: Duration = Duration::from_secs(5);
 
 /// What a process works on.
 #[derive(Clone)]
@@ -28,6 +29,10 @@ pub struct Opened {
     pub node_key: NodeKey,
     /// The engine behind both, where it is the embedded one.
     pub engine: Option<embedded::Engine>,
+    /// The connection behind the store, where that is a CQL server.
+    pub cql: Option<state::scylla::Cql>,
+    /// The way to other tables, where the store is a CQL server.
+    pub switch: Option<Arc<switch::Switch>>,
 }
 
 /// Why a process does not start. Each says what to do.
@@ -49,8 +54,10 @@ pub enum OpenError {
     #[error("{0}")]
     Layout(String),
     /// The cluster would lose acknowledged events.
-    #[error("{0}\nEvents that were acknowledged could be lost. Change the topics, or, for development only, start with \
-             --allow-weak-durability")]
+    #[error(
+        "{0}\nEvents that were acknowledged could be lost. Change the topics, or, for development only, start with \
+             --allow-weak-durability"
+    )]
     WeakDurability(String),
     /// The node key is not usable.
     #[error("{0}")]
@@ -61,10 +68,14 @@ pub enum OpenError {
 ///
 /// # Errors
 /// See [`OpenError`].
-pub async fn open(config: &Config, clock: &Clock, registry: &prometheus::Registry) -> Result<Opened, OpenError> {
+pub async fn open(
+    config: &Config,
+    clock: &Clock,
+    registry: &prometheus::Registry,
+) -> Result<Opened, OpenError> {
     match config.storage().map_err(OpenError::Settings)? {
         Storage::Embedded(dir) => embedded_engine::open(&dir, config, clock).await,
-        Storage::Servers { kafka, cql } => servers::open(&kafka, &cql, config, registry).await,
+        Storage::Servers { kafka, cql } => servers::open(&kafka, &cql, config, clock, registry).await,
     }
 }
 
@@ -91,7 +102,11 @@ async fn check_ends(journal: &Journal, store: &Store) -> Result<(), OpenError> {
     let partitions: Vec<_> = (0..journal.layout.partitions).collect();
     let bounds = journal.reader.bounds(journal::Topic::Events, &partitions).await;
     for (partition, bounds) in partitions.into_iter().zip(bounds) {
-        let applied = store.progress.applied(partition).await.map_err(|e| OpenError::Server(e.to_string()))?;
+        let applied = store
+            .progress
+            .applied(partition)
+            .await
+            .map_err(|e| OpenError::Server(e.to_string()))?;
         // A partition that does not answer now is not judged: its streams are told `degraded`.
         if let (Some(applied), Ok(bounds)) = (applied, bounds)
             && bounds.end < applied.source
@@ -109,20 +124,28 @@ async fn check_ends(journal: &Journal, store: &Store) -> Result<(), OpenError> {
 
 /// The node key from the file that was named.
 fn node_key_file(config: &Config) -> Result<Option<NodeKey>, OpenError> {
-    let Some(path) = &config.node_key_file else { return Ok(None) };
+    let Some(path) = &config.node_key_file else {
+        return Ok(None);
+    };
     let shown = path.display();
     let text = std::fs::read_to_string(path)
         .map_err(|error| OpenError::NodeKey(format!("node-key-file {shown} cannot be read: {error}")))?;
     let key = node_key(text.trim()).ok_or_else(|| {
-        OpenError::NodeKey(format!("node-key-file {shown} must hold 64 hexadecimal digits; `openssl rand -hex 32` makes them"))
+        OpenError::NodeKey(format!(
+            "node-key-file {shown} must hold 64 hexadecimal digits; `openssl rand -hex 32` makes them"
+        ))
     })?;
     Ok(Some(key))
 }
 
 /// A key from 64 hexadecimal digits.
 fn node_key(text: &str) -> Option<NodeKey> {
-    let bytes: Option<Vec<u8>> =
-        (0..32).map(|i| text.get(2 * i..2 * i + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok())).collect();
+    let bytes: Option<Vec<u8>> = (0..32)
+        .map(|i| {
+            text.get(2 * i..2 * i + 2)
+                .and_then(|pair| u8::from_str_radix(pair, 16).ok())
+        })
+        .collect();
     let bytes: [u8; 32] = bytes?.try_into().ok()?;
     (text.len() == 64).then(|| NodeKey::new(bytes))
 }

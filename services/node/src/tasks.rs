@@ -21,7 +21,10 @@ impl Tasks {
     /// No tasks yet; all of them end when `cancel` fires.
     #[must_use]
     pub fn new(cancel: CancellationToken) -> Self {
-        Self { set: JoinSet::new(), cancel }
+        Self {
+            set: JoinSet::new(),
+            cancel,
+        }
     }
 
     /// The token that ends them.
@@ -37,7 +40,8 @@ impl Tasks {
         F: Future<Output = Result<(), E>> + Send + 'static,
         E: std::fmt::Display,
     {
-        self.set.spawn(async move { (name, task.await.map_err(|error| error.to_string())) });
+        self.set
+            .spawn(async move { (name, task.await.map_err(|error| error.to_string())) });
     }
 
     /// Waits for the first task that ends although the process is not draining; its error, if any.

@@ -29,9 +29,14 @@ impl Telemetry {
     pub fn start(config: &Config) -> Result<Self, String> {
         let filter = EnvFilter::try_new(&config.log).map_err(|error| format!("log: {error}"))?;
         let format = if config.log_json {
-            tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr).boxed()
+            tracing_subscriber::fmt::layer()
+                .json()
+                .with_writer(std::io::stderr)
+                .boxed()
         } else {
-            tracing_subscriber::fmt::layer().with_writer(std::io::stderr).boxed()
+            tracing_subscriber::fmt::layer()
+                .with_writer(std::io::stderr)
+                .boxed()
         };
         let provider = config.otlp_endpoint.as_deref().map(provider).transpose()?;
         let traces = provider.as_ref().map(|provider| {

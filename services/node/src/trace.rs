@@ -33,7 +33,9 @@ pub enum TraceError {
         source: std::io::Error,
     },
     /// A row is not as it should be.
-    #[error("line {line}: {problem}; the columns are id, vehicle_id, trip_id, timestamp (2026-01-26 15:57:02, UTC), latitude, longitude, bearing, origin, destination, route_name, direction, operator")]
+    #[error(
+        "line {line}: {problem}; the columns are id, vehicle_id, trip_id, timestamp (2026-01-26 15:57:02, UTC), latitude, longitude, bearing, origin, destination, route_name, direction, operator"
+    )]
     Row {
         /// Its line, from 1.
         line: u64,
@@ -54,8 +56,10 @@ pub fn read(path: Option<&Path>) -> Result<Vec<Report>, TraceError> {
     let text = match path.filter(|path| *path != Path::new("bundled")) {
         None => BUNDLED,
         Some(path) => {
-            file = std::fs::read_to_string(path)
-                .map_err(|source| TraceError::File { path: path.display().to_string(), source })?;
+            file = std::fs::read_to_string(path).map_err(|source| TraceError::File {
+                path: path.display().to_string(),
+                source,
+            })?;
             &file
         }
     };
@@ -66,7 +70,10 @@ pub fn read(path: Option<&Path>) -> Result<Vec<Report>, TraceError> {
             problem: error.to_string(),
         })?;
         let line = reports.len() as u64 + 2;
-        reports.push(row.report().map_err(|problem| TraceError::Row { line, problem })?);
+        reports.push(
+            row.report()
+                .map_err(|problem| TraceError::Row { line, problem })?,
+        );
     }
     if reports.is_empty() {
         return Err(TraceError::Empty);
@@ -116,7 +123,11 @@ impl Row {
         let event = json!({
             "device": device, "kind": "telemetry", "time": time.to_string(), "seq": self.id, "fields": fields,
         });
-        Ok(Report { at_ms: time.as_millisecond(), device, event })
+        Ok(Report {
+            at_ms: time.as_millisecond(),
+            device,
+            event,
+        })
     }
 }
 

@@ -10,7 +10,11 @@ use super::{Config, Mistake, Sources};
 pub fn together(config: &Config, needs_storage: bool) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
     let mut add = |setting: &str, problem: String| {
-        mistakes.push(Mistake { setting: setting.to_owned(), origin: "settings together".to_owned(), problem });
+        mistakes.push(Mistake {
+            setting: setting.to_owned(),
+            origin: "settings together".to_owned(),
+            problem,
+        });
     };
     if needs_storage && let Err(problem) = config.storage() {
         add("data, kafka, cql", problem);
@@ -24,11 +28,17 @@ pub fn together(config: &Config, needs_storage: bool) -> Vec<Mistake> {
     if config.default_spread > config.partitions {
         add(
             "default-spread",
-            format!("{} is more than the {} partitions", config.default_spread, config.partitions),
+            format!(
+                "{} is more than the {} partitions",
+                config.default_spread, config.partitions
+            ),
         );
     }
     if config.data.is_some() && !(config.roles == super::Roles::ALL) {
-        add("role", "the embedded engine is one process: it runs all roles".into());
+        add(
+            "role",
+            "the embedded engine is one process: it runs all roles".into(),
+        );
     }
     if config.projector.offline_after <= config.projector.stale_after {
         add("offline-after", "must be longer than `stale-after`".into());
@@ -49,12 +59,25 @@ pub fn report(out: &mut impl Write, sources: &Sources, mistakes: &[Mistake]) -> 
             (false, true) => "********".to_owned(),
             (false, false) => value,
         };
-        writeln!(out, "{:width$}  {shown}  ({})", setting.name, sources.origin(setting.name))?;
+        writeln!(
+            out,
+            "{:width$}  {shown}  ({})",
+            setting.name,
+            sources.origin(setting.name)
+        )?;
     }
     if mistakes.is_empty() {
         return writeln!(out, "\nno mistakes");
     }
-    writeln!(out, "\n{} to correct:", if mistakes.len() == 1 { "1 mistake" } else { "mistakes" })?;
+    writeln!(
+        out,
+        "\n{} to correct:",
+        if mistakes.len() == 1 {
+            "1 mistake"
+        } else {
+            "mistakes"
+        }
+    )?;
     for mistake in mistakes {
         writeln!(out, "  {mistake}")?;
     }

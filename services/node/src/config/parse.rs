@@ -7,7 +7,8 @@ use super::Roles;
 
 /// An address to listen on.
 pub fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| "is not an address; write IP:PORT, such as 127.0.0.1:8080".to_owned())
+    text.parse()
+        .map_err(|_| "is not an address; write IP:PORT, such as 127.0.0.1:8080".to_owned())
 }
 
 /// `true` or `false`.
@@ -27,12 +28,18 @@ where
     let plain = text.replace('_', "");
     let problem = || format!("is not a whole number from {least} to {most}");
     let value: T = plain.parse().map_err(|_| problem())?;
-    if value < least || value > most { Err(problem()) } else { Ok(value) }
+    if value < least || value > most {
+        Err(problem())
+    } else {
+        Ok(value)
+    }
 }
 
 /// A size in bytes: `65536`, `64KiB`, `1MiB`, `2GiB`.
 pub fn bytes(text: &str) -> Result<usize, String> {
-    let split = text.find(|c: char| !c.is_ascii_digit() && c != '_').unwrap_or(text.len());
+    let split = text
+        .find(|c: char| !c.is_ascii_digit() && c != '_')
+        .unwrap_or(text.len());
     let (digits, unit) = text.split_at(split);
     let factor: usize = match unit.trim() {
         "" | "B" => 1,
@@ -41,8 +48,10 @@ pub fn bytes(text: &str) -> Result<usize, String> {
         "GiB" => 1 << 30,
         _ => return Err("has an unknown unit; write bytes, KiB, MiB or GiB, such as 64MiB".to_owned()),
     };
-    let count: usize =
-        digits.replace('_', "").parse().map_err(|_| "is not a size, such as 65536 or 64MiB".to_owned())?;
+    let count: usize = digits
+        .replace('_', "")
+        .parse()
+        .map_err(|_| "is not a size, such as 65536 or 64MiB".to_owned())?;
     count.checked_mul(factor).ok_or_else(|| "is too large".to_owned())
 }
 
@@ -56,14 +65,19 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 
 /// `a,b,c` without empty members.
 pub fn list(text: &str) -> Vec<String> {
-    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+    text.split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// `host:port,…`, at least one.
 pub fn hosts(text: &str) -> Result<Vec<String>, String> {
     let hosts = list(text);
     let good = |host: &String| {
-        host.rsplit_once(':').is_some_and(|(name, port)| !name.is_empty() && port.parse::<u16>().is_ok())
+        host.rsplit_once(':')
+            .is_some_and(|(name, port)| !name.is_empty() && port.parse::<u16>().is_ok())
     };
     if hosts.is_empty() || !hosts.iter().all(good) {
         return Err("is not a list of HOST:PORT, separated by commas".to_owned());
@@ -76,7 +90,9 @@ pub fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
     list(text)
         .into_iter()
         .map(|pair| match pair.split_once('=') {
-            Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.trim().to_owned())),
+            Some((name, value)) if !name.trim().is_empty() => {
+                Ok((name.trim().to_owned(), value.trim().to_owned()))
+            }
             _ => Err("is not a list of NAME=VALUE".to_owned()),
         })
         .collect()
@@ -84,7 +100,11 @@ pub fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
 
 /// `all`, or some of `ingest`, `projector`, `gateway`.
 pub fn roles(text: &str) -> Result<Roles, String> {
-    let mut roles = Roles { ingest: false, projector: false, gateway: false };
+    let mut roles = Roles {
+        ingest: false,
+        projector: false,
+        gateway: false,
+    };
     for name in list(text) {
         match name.as_str() {
             "all" => roles = Roles::ALL,
@@ -94,7 +114,13 @@ pub fn roles(text: &str) -> Result<Roles, String> {
             _ => return Err("names an unknown role; there are all, ingest, projector, gateway".to_owned()),
         }
     }
-    if roles == (Roles { ingest: false, projector: false, gateway: false }) {
+    if roles
+        == (Roles {
+            ingest: false,
+            projector: false,
+            gateway: false,
+        })
+    {
         return Err("names no role; write all, or some of ingest, projector, gateway".to_owned());
     }
     Ok(roles)

@@ -57,16 +57,27 @@ impl Sources {
         sources
     }
 
+    /// The same, with another default for one setting.
+    #[must_use]
+    pub fn with_default(mut self, name: &'static str, value: &str) -> Self {
+        self.values.entry(name).or_insert_with(|| (value.to_owned(), "default".to_owned()));
+        self
+    }
+
     /// The origin of a setting's value: a flag, a variable, the file or the default.
     #[must_use]
     pub fn origin(&self, name: &str) -> &str {
-        self.values.get(name).map_or("default", |(_, origin)| origin.as_str())
+        self.values
+            .get(name)
+            .map_or("default", |(_, origin)| origin.as_str())
     }
 
     /// The raw value of a setting.
     #[must_use]
     pub fn value(&self, setting: &Setting) -> String {
-        self.values.get(setting.name).map_or_else(|| setting.default.to_owned(), |(value, _)| value.clone())
+        self.values
+            .get(setting.name)
+            .map_or_else(|| setting.default.to_owned(), |(value, _)| value.clone())
     }
 
     /// The effective configuration, and every mistake in it. A setting with a mistake keeps its default.
@@ -80,7 +91,11 @@ impl Sources {
                 continue;
             }
             if let Err(problem) = (setting.apply)(&mut config, &value) {
-                let shown = if setting.secret { "the value" } else { &format!("`{value}`") };
+                let shown = if setting.secret {
+                    "the value"
+                } else {
+                    &format!("`{value}`")
+                };
                 mistakes.push(Mistake {
                     setting: setting.name.to_owned(),
                     origin: self.origin(setting.name).to_owned(),
@@ -100,11 +115,19 @@ impl Sources {
         };
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
-            Err(error) => return self.mistakes.push(mistake("config", format!("cannot be read: {error}"))),
+            Err(error) => {
+                return self
+                    .mistakes
+                    .push(mistake("config", format!("cannot be read: {error}")));
+            }
         };
         let table: toml::Table = match text.parse() {
             Ok(table) => table,
-            Err(error) => return self.mistakes.push(mistake("config", format!("is not TOML: {error}"))),
+            Err(error) => {
+                return self
+                    .mistakes
+                    .push(mistake("config", format!("is not TOML: {error}")));
+            }
         };
         for (key, value) in table {
             let Some(setting) = settings().find(|setting| setting.key() == key) else {
@@ -115,7 +138,10 @@ impl Sources {
                 Some(text) => {
                     self.values.insert(setting.name, (text, origin.clone()));
                 }
-                None => self.mistakes.push(mistake(&key, "must be a text, number, boolean or list of them".into())),
+                None => self.mistakes.push(mistake(
+                    &key,
+                    "must be a text, number, boolean or list of them".into(),
+                )),
             }
         }
     }
@@ -176,9 +202,11 @@ fn text_of(value: &toml::Value) -> Option<String> {
         toml::Value::Integer(number) => Some(number.to_string()),
         toml::Value::Float(number) => Some(number.to_string()),
         toml::Value::Boolean(boolean) => Some(boolean.to_string()),
-        toml::Value::Array(items) => {
-            items.iter().map(text_of).collect::<Option<Vec<_>>>().map(|items| items.join(","))
-        }
+        toml::Value::Array(items) => items
+            .iter()
+            .map(text_of)
+            .collect::<Option<Vec<_>>>()
+            .map(|items| items.join(",")),
         toml::Value::Datetime(_) | toml::Value::Table(_) => None,
     }
 }

@@ -46,5 +46,5 @@ mod tuning;
 
 /// Every setting, in the order of the help.
 pub fn settings() -> impl Iterator<Item = &'static Setting> {
-    process::SETTINGS.iter().chain(tuning::SETTINGS)
+    process::SETTINGS.iter().chain(tuning::settings())
 }

@@ -26,6 +26,8 @@ pub(super) async fn open(dir: &Path, config: &Config, clock: &Clock) -> Result<O
         store: engine.store(),
         node_key: key(dir, config)?,
         engine: Some(engine),
+        cql: None,
+        switch: None,
     };
     check_ends(&opened.journal, &opened.store).await?;
     Ok(opened)
@@ -41,7 +43,10 @@ pub(super) async fn migrate(
     let engine = engine(dir, config, clock).await?;
     let migrated = layout(&engine, config, clock, new_epoch).await?;
     key(dir, config)?;
-    engine.close().await.map_err(|error| OpenError::Server(error.to_string()))?;
+    engine
+        .close()
+        .await
+        .map_err(|error| OpenError::Server(error.to_string()))?;
     Ok(migrated)
 }
 
@@ -58,7 +63,9 @@ async fn layout(
     new_epoch: bool,
 ) -> Result<(Layout, Migrated), OpenError> {
     let admin: SharedAdmin = engine.admin();
-    migrate::log(admin.as_ref(), config, clock, None, new_epoch).await.map_err(OpenError::Layout)
+    migrate::log(admin.as_ref(), config, clock, None, new_epoch)
+        .await
+        .map_err(OpenError::Layout)
 }
 
 /// The key from the named file, else the directory's own, made on first use.
@@ -73,7 +80,11 @@ fn key(dir: &Path, config: &Config) -> Result<NodeKey, OpenError> {
     }
     let text = new_node_key()?;
     let write = || -> std::io::Result<()> {
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
         writeln!(file, "{text}")?;
         file.sync_all()
     };

@@ -4,8 +4,14 @@ use super::super::{Secret, parse};
 use super::Setting;
 
 /// A setting without anything special.
-const BASE: Setting =
-    Setting { name: "", metavar: "", default: "", help: "", secret: false, apply: |_, _| Ok(()) };
+const BASE: Setting = Setting {
+    name: "",
+    metavar: "",
+    default: "",
+    help: "",
+    secret: false,
+    apply: |_, _| Ok(()),
+};
 
 /// The settings of this part.
 pub(super) const SETTINGS: &[Setting] = &[
@@ -73,7 +79,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         apply: |c, v| {
             let good = v.len() <= 48 && v.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
             c.cql_keyspace = v.to_owned();
-            if good { Ok(()) } else { Err("is not a keyspace; use letters, digits and _, at most 48".into()) }
+            if good {
+                Ok(())
+            } else {
+                Err("is not a keyspace; use letters, digits and _, at most 48".into())
+            }
         },
         ..BASE
     },
@@ -151,7 +161,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         secret: true,
         apply: |c, v| {
             c.admin_token = Some(Secret(v.to_owned()));
-            if v.chars().count() >= 32 { Ok(()) } else { Err("is too short; use at least 32 characters".into()) }
+            if v.chars().count() >= 32 {
+                Ok(())
+            } else {
+                Err("is too short; use at least 32 characters".into())
+            }
         },
         ..BASE
     },

@@ -1,0 +1,306 @@
+//! Which part is made of what. The only place where ingest, projector and gateway meet.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use access::http::{AdministrationService, HttpService, routes};
+use access::{AdminToken, Administration, Directory, EventSink, administration, directory};
+use gateway::front_door::{self, Observer};
+use gateway::native::{Native, SchemaRegistry};
+use gateway::open::Streams;
+use ingest::Ingest;
+use journal::Clock;
+use projector::Projector;
+use prometheus::Registry;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::RunError;
+use crate::admin_server::Check;
+use crate::config::Config;
+use crate::storage::Opened;
+use crate::storage::switch::Switch;
+use crate::tasks::Tasks;
+use crate::traces::Traced;
+
+/// Checks that `/ready` reports.
+type Checks = Vec<(&'static str, Check)>;
+
+/// What everything is made from.
+pub(super) struct Wiring<'a> {
+    pub(super) config: &'a Config,
+    pub(super) opened: &'a Opened,
+    pub(super) clock: &'a Clock,
+    pub(super) registry: &'a Registry,
+}
+
+/// What the public listener is made of.
+pub(super) struct Front {
+    pub(super) wiring: front_door::Wiring,
+    pub(super) streams: Option<gateway::Engine>,
+    pub(super) schemas: Arc<dyn HttpService>,
+    pub(super) ingest: Arc<Ingest>,
+}
+
+impl Wiring<'_> {
+    /// The fold of the control topic, followed, and its administration.
+    pub(super) fn access(
+        &self,
+        tasks: &mut Tasks,
+        checks: &mut Checks,
+    ) -> Result<(Arc<Directory>, Arc<Administration>), RunError> {
+        let mut settings = directory::Settings::new(self.opened.node_key.clone());
+        settings.admin_token = match &self.config.admin_token {
+            Some(secret) => Some(AdminToken::new(&secret.0).map_err(failed)?),
+            None => None,
+        };
+        settings.failed_authentications_per_minute = self.config.failed_authentications_per_minute;
+        let journal = &self.opened.journal;
+        let directory = Directory::new(settings, journal.layout.partitions, self.registry).map_err(failed)?;
+        let administration = Administration::new(
+            administration::Settings::default(),
+            journal,
+            Arc::clone(&directory),
+            Arc::clone(self.clock),
+        );
+        let (followed, journal, cancel) = (Arc::clone(&directory), journal.clone(), tasks.cancelled());
+        tasks.spawn("directory", async move {
+            followed.follow(&journal, cancel).await;
+            Ok::<(), String>(())
+        });
+        let judged = Arc::clone(&directory);
+        checks.push((
+            "access",
+            Box::new(move || {
+                let health = judged.health();
+                match (health.ready, health.current) {
+                    (true, true) => Ok(()),
+                    (true, false) => Ok(()),
+                    (false, _) => Err("wakeline.control is not folded to its end yet".to_owned()),
+                }
+            }),
+        ));
+        Ok((directory, administration))
+    }
+
+    /// Goes over to other tables when `rebuild` says so; with a projector, that does it.
+    pub(super) fn tables(&self, tasks: &mut Tasks) {
+        let Some(switch) = self
+            .opened
+            .switch
+            .clone()
+            .filter(|_| !self.config.roles.projector)
+        else {
+            return;
+        };
+        let cancel = tasks.cancelled();
+        tasks.spawn("tables", async move {
+            follow_switch(&switch, cancel).await;
+            Ok::<(), String>(())
+        });
+    }
+
+    /// Maintenance of the embedded engine, where it is the storage.
+    pub(super) fn engine(&self, tasks: &mut Tasks, checks: &mut Checks) {
+        let Some(engine) = self.opened.engine.clone() else {
+            return;
+        };
+        let watched = engine.clone();
+        checks.push(("engine", Box::new(move || watched.failure().map_or(Ok(()), Err))));
+        let cancel = tasks.cancelled();
+        tasks.spawn("engine maintenance", async move {
+            engine.run_maintenance(cancel).await;
+            Ok::<(), String>(())
+        });
+    }
+
+    /// The projector.
+    pub(super) fn projector(&self, tasks: &mut Tasks, checks: &mut Checks) -> Result<(), RunError> {
+        let mut settings = self.config.projector.clone();
+        if self.config.history_off {
+            settings.history_kinds.clear();
+        }
+        let projector = Projector::new(
+            settings,
+            self.opened.journal.clone(),
+            self.opened.store.clone(),
+            Arc::clone(self.clock),
+            self.registry,
+        );
+        let projector = Arc::new(projector.map_err(failed)?);
+        let judged = Arc::clone(&projector);
+        checks.push((
+            "projector",
+            Box::new(move || {
+                let health = judged.health();
+                if health.is_ready() {
+                    return Ok(());
+                }
+                let waiting = health
+                    .partitions
+                    .iter()
+                    .find_map(|(partition, health)| match &health.phase {
+                        projector::Phase::Waiting { reason } => {
+                            Some(format!("partition {partition}: {reason}"))
+                        }
+                        projector::Phase::Recovering | projector::Phase::Following => None,
+                    });
+                Err(waiting
+                    .or(health.trouble)
+                    .unwrap_or_else(|| "not a member of its group yet".to_owned()))
+            }),
+        ));
+        let (cancel, switch) = (tasks.cancelled(), self.opened.switch.clone());
+        tasks.spawn("projector", async move {
+            match switch {
+                Some(switch) => run_switching(&projector, &switch, cancel).await,
+                None => projector.run(cancel).await,
+            }
+            Ok::<(), String>(())
+        });
+        Ok(())
+    }
+}
+
+impl Wiring<'_> {
+    /// The public listener with the surfaces of this process's roles.
+    pub(super) fn front(
+        &self,
+        directory: &Arc<Directory>,
+        administration: &Arc<Administration>,
+    ) -> Result<Front, RunError> {
+        let (config, opened) = (self.config, self.opened);
+        // Every role admits events: the native API and the device sockets append by the same rules.
+        let ingest = Ingest::new(
+            config.ingest.clone(),
+            opened.journal.clone(),
+            Arc::clone(directory),
+            Arc::clone(administration),
+            Arc::clone(self.clock),
+            self.registry,
+        );
+        let ingest = ingest.map_err(failed)?;
+        let schemas: Arc<dyn HttpService> = Arc::new(SchemaRegistry);
+        let mut services: Vec<Arc<dyn HttpService>> = Vec::new();
+        if config.roles.ingest {
+            services.push(Arc::clone(&ingest) as _);
+        }
+        let mut streams = None;
+        if config.roles.gateway {
+            streams = Some(self.streams(directory, administration)?);
+            services.push(Arc::new(Native::new(
+                config.native.clone(),
+                opened.journal.clone(),
+                opened.store.clone(),
+                Arc::clone(directory),
+                Arc::clone(&ingest) as Arc<dyn EventSink>,
+                Arc::clone(self.clock),
+            )));
+        }
+        let routes = AdministrationService::new(routes::Settings::default(), Arc::clone(administration));
+        services.push(Arc::new(routes));
+        services.push(Arc::clone(&schemas));
+        let engine = streams
+            .as_ref()
+            .map(|streams: &Arc<Streams>| streams.engine().clone());
+        let observer: Arc<dyn Observer> = if config.otlp_endpoint.is_some() {
+            Arc::new(Traced::default())
+        } else {
+            Arc::new(front_door::Log)
+        };
+        let wiring = front_door::Wiring {
+            settings: config.front_door.clone(),
+            streams,
+            services,
+            tls: self.tls()?,
+            observer,
+            clock: Arc::clone(self.clock),
+        };
+        Ok(Front {
+            wiring,
+            streams: engine,
+            schemas,
+            ingest,
+        })
+    }
+
+    fn streams(
+        &self,
+        directory: &Arc<Directory>,
+        administration: &Arc<Administration>,
+    ) -> Result<Arc<Streams>, RunError> {
+        let engine = gateway::Engine::start(
+            self.config.gateway.clone(),
+            self.opened.journal.clone(),
+            self.opened.store.clone(),
+            Arc::clone(directory),
+            Arc::clone(self.clock),
+            self.registry,
+        );
+        Ok(Arc::new(Streams::new(
+            self.config.open.clone(),
+            engine.map_err(failed)?,
+            self.opened.journal.clone(),
+            Arc::clone(administration),
+            Arc::clone(self.clock),
+        )))
+    }
+
+    fn tls(&self) -> Result<Option<Arc<rustls::ServerConfig>>, RunError> {
+        let (Some(chain), Some(key)) = (&self.config.tls_cert, &self.config.tls_key) else {
+            return Ok(None);
+        };
+        let read = |setting: &str, path: &std::path::Path| {
+            std::fs::read(path)
+                .map_err(|error| RunError::Task(format!("{setting} {}: {error}", path.display())))
+        };
+        let (chain, key) = (read("tls-cert", chain)?, read("tls-key", key)?);
+        front_door::tls::server_config(&chain, &key)
+            .map(Some)
+            .map_err(failed)
+    }
+}
+
+/// Runs the projector on the tables that serve; when others do, it gives up its partitions and takes
+/// them again, so that it begins with what those tables hold.
+async fn run_switching(projector: &Projector, switch: &Switch, cancel: CancellationToken) {
+    while !cancel.is_cancelled() {
+        let stop = cancel.child_token();
+        let mut run = std::pin::pin!(projector.run(stop.clone()));
+        let build = tokio::select! {
+            () = &mut run => continue,
+            build = switch.wanted() => build,
+        };
+        stop.cancel();
+        run.await;
+        if let Err(error) = switch.go(build).await {
+            tracing::warn!(%error, build, "the new tables could not be opened; trying again");
+        }
+    }
+}
+
+/// Follows the tables that serve, in a process without a projector.
+async fn follow_switch(switch: &Switch, cancel: CancellationToken) {
+    let follow = async {
+        loop {
+            let build = switch.wanted().await;
+            if let Err(error) = switch.go(build).await {
+                tracing::warn!(%error, build, "the new tables could not be opened; trying again");
+            }
+        }
+    };
+    tokio::select! {
+        () = cancel.cancelled() => {}
+        () = follow => {}
+    }
+}
+
+/// The address that a listener has.
+pub(super) fn address(listener: &TcpListener) -> Result<SocketAddr, RunError> {
+    listener.local_addr().map_err(RunError::Io)
+}
+
+/// A part that did not start.
+pub(super) fn failed(error: impl std::fmt::Display) -> RunError {
+    RunError::Task(error.to_string())
+}

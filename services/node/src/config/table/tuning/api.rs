@@ -1,0 +1,31 @@
+//! The native API. The defaults are those of the part; a test holds the two together.
+
+use super::super::Setting;
+use super::{count, time};
+
+pub(super) const SETTINGS: &[Setting] = &[
+    count!(
+        "api-page-items",
+        "100",
+        "Items of a page, where the request does not say",
+        native.page_items
+    ),
+    count!(
+        "api-page-items-max",
+        "1000",
+        "Items of a page at most",
+        native.page_items_max
+    ),
+    time!(
+        "api-wait-max",
+        "5s",
+        "How long min_cursor waits, where the request does not say, and at most",
+        native.wait_max
+    ),
+    time!(
+        "api-applied-poll",
+        "20ms",
+        "How often one partition's progress is asked for while somebody waits for it",
+        native.applied_poll
+    ),
+];

@@ -1,0 +1,145 @@
+//! Real nodes in this process: the application as `wakeline serve` runs it, on free ports.
+//!
+//! Several nodes may share one embedded engine, as several processes share Kafka and a CQL server.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use node::app::{Listeners, Node};
+use node::config::{Config, Roles, Secret};
+use node::storage::{self, Opened};
+use prometheus::Registry;
+use tempfile::TempDir;
+
+use crate::api::Api;
+
+/// The `system` credential of every test node.
+pub const ADMIN_TOKEN: &str = "test-admin-token-of-at-least-32-characters";
+/// Longest end of a test node.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// A running node.
+pub struct Running {
+    node: Option<Node>,
+    /// Its API, as `system`.
+    pub api: Api,
+    /// `http://…` of the operators' listener.
+    pub admin_url: String,
+}
+
+/// Storage that nodes share, and the directory it lies in.
+pub struct Storage {
+    dir: Arc<TempDir>,
+    opened: Opened,
+}
+
+impl Storage {
+    /// A new embedded engine in a new directory.
+    pub async fn embedded(config: &Config) -> Self {
+        prepare();
+        let dir = Arc::new(tempfile::tempdir().expect("a directory"));
+        Self::reopen(dir, config).await
+    }
+
+    /// The same directory again, after every node on it has ended.
+    pub async fn reopen(dir: Arc<TempDir>, config: &Config) -> Self {
+        let config = Config { data: Some(dir.path().to_owned()), ..config.clone() };
+        let opened = storage::open(&config, &node::system_clock(), &Registry::new()).await.expect("an engine");
+        Self { dir, opened }
+    }
+
+    /// Kafka and a CQL server, migrated, in a keyspace of their own.
+    pub async fn servers(config: &Config) -> Opened {
+        prepare();
+        let clock = node::system_clock();
+        storage::migrate(config, &clock, &Registry::new(), false).await.expect("migrated");
+        storage::open(config, &clock, &Registry::new()).await.expect("servers")
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.dir.path().to_owned()
+    }
+
+    /// What it was opened as.
+    #[must_use]
+    pub fn opened(&self) -> &Opened {
+        &self.opened
+    }
+
+    /// A node with every role.
+    pub async fn node(&self, config: &Config) -> Running {
+        Running::start(config, self.opened.clone()).await
+    }
+
+    /// A node that is a gateway only.
+    pub async fn gateway(&self, config: &Config) -> Running {
+        let roles = Roles { ingest: true, projector: false, gateway: true };
+        Running::start(&Config { roles, ..config.clone() }, self.opened.clone()).await
+    }
+
+    /// Gives the directory back once every node on it has ended.
+    #[must_use]
+    pub fn release(self) -> Arc<TempDir> {
+        self.dir
+    }
+}
+
+impl Running {
+    /// Starts a node on `opened`.
+    pub async fn start(config: &Config, opened: Opened) -> Self {
+        prepare();
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let config = Config { listen: loopback, admin_listen: loopback, ..config.clone() };
+        let listeners = Listeners::bind(&config).await.expect("free ports");
+        let node = Node::start(&config, opened, listeners, node::system_clock(), Registry::new())
+            .await
+            .expect("a node");
+        node.ready().await;
+        Self {
+            api: Api::new(&format!("http://{}", node.public()), ADMIN_TOKEN),
+            admin_url: format!("http://{}", node.admin()),
+            node: Some(node),
+        }
+    }
+
+    /// Ends it gracefully.
+    pub async fn drain(mut self) {
+        if let Some(node) = self.node.take() {
+            node.drain(DRAIN).await;
+        }
+    }
+}
+
+/// The configuration of test nodes: the defaults, with the `system` credential above.
+#[must_use]
+pub fn config() -> Config {
+    Config {
+        admin_token: Some(Secret(ADMIN_TOKEN.to_owned())),
+        allow_weak_durability: true,
+        partitions: 8,
+        default_spread: 4,
+        ..Config::default()
+    }
+}
+
+/// The binary, built by cargo for these tests.
+#[must_use]
+pub fn binary() -> PathBuf {
+    // The test binary stands in target/<profile>/deps, the program two levels up.
+    let test = std::env::current_exe().expect("a path");
+    let profile = test.parent().and_then(Path::parent).expect("target/<profile>");
+    profile.join("wakeline")
+}
+
+fn prepare() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let filter = std::env::var("WAKELINE_TEST_LOG").unwrap_or_else(|_| "off".to_owned());
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+    });
+}
