@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use journal::contract::{Compaction, Harness, PARTITIONS};
 use journal::kafka::{self, Settings};
-use journal::{Admin, Journal, Offset, Partition, Topic};
+use journal::{Admin, AppendError, Headers, Journal, NewRecord, Offset, Partition, Topic};
 use prometheus::Registry;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
@@ -114,3 +114,30 @@ impl Harness for KafkaHarness {
 }
 
 journal::contract_tests!(harness());
+
+/// A record that the broker, not the client, refuses: its time is far ahead.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_record_stops_what_follows_it_and_the_next_call_goes_on() {
+    let Some(harness) = harness().await else { return };
+    let journal = harness.handle().await;
+    let record = |number: u32, time_ms: i64| NewRecord {
+        topic: Topic::Events,
+        partition: 0,
+        key: "acme/bus".into(),
+        value: Some(number.to_string().into()),
+        timestamp_ms: time_ms,
+        headers: Headers::default(),
+    };
+    let append = |records| journal.appender.append(records, Duration::from_secs(10));
+    let day_ms = 86_400_000;
+    let outcome = append(vec![record(0, now_ms() + day_ms)]).await.remove(0);
+    assert!(matches!(outcome, Err(AppendError::Refused { .. })), "{outcome:?}");
+    let until = Instant::now() + harness.patience();
+    loop {
+        match append(vec![record(1, now_ms())]).await.remove(0) {
+            Ok(position) => break assert_eq!(position.offset, 0, "nothing was appended before"),
+            // The producer was being replaced.
+            Err(error) => assert!(Instant::now() < until, "{error}"),
+        }
+    }
+}

@@ -138,6 +138,12 @@ impl KafkaAdmin {
     }
 }
 
+impl Drop for KafkaAdmin {
+    fn drop(&mut self) {
+        client::drop_elsewhere(&self.client);
+    }
+}
+
 #[async_trait]
 impl Admin for KafkaAdmin {
     async fn cluster_id(&self) -> Result<String, AdminError> {

@@ -158,3 +158,22 @@ pub(super) fn reason(error: &impl fmt::Display, context: &Context) -> String {
         None => error.to_string(),
     }
 }
+
+/// Drops `value` on a thread of its own, once nobody else holds it: closing a client waits for its
+/// threads and, in a group, for the broker.
+pub(super) fn drop_elsewhere<T: Send + Sync + 'static>(value: &Arc<T>) {
+    const LOOK: Duration = Duration::from_millis(1);
+    let last = Arc::clone(value);
+    let wait = move || {
+        while Arc::strong_count(&last) > 1 {
+            std::thread::sleep(LOOK);
+        }
+        drop(last);
+    };
+    if let Err(error) = std::thread::Builder::new()
+        .name("kafka-close".to_owned())
+        .spawn(wait)
+    {
+        tracing::warn!(target: "kafka", %error, "no thread to close a client on");
+    }
+}

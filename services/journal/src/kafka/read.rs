@@ -210,6 +210,13 @@ impl Isolation {
     }
 }
 
+impl Drop for Isolation {
+    fn drop(&mut self) {
+        client::drop_elsewhere(&self.ranges);
+        client::drop_elsewhere(&self.questions);
+    }
+}
+
 impl Pool {
     /// Runs `job` with a consumer of the pool, on a thread that may block.
     async fn run<T: Send + 'static>(

@@ -227,6 +227,8 @@ impl TopicSettings {
             ("unclean.leader.election.enable", "false"),
             ("compression.type", "producer"),
             ("message.timestamp.type", "CreateTime"),
+            // A node whose clock is far ahead must fail to append, loudly: its records would never expire.
+            ("message.timestamp.after.max.ms", "3600000"),
             ("max.message.bytes", "1048576"),
             ("segment.ms", DAY_MS),
         ];

@@ -11,6 +11,7 @@ use rdkafka::{Offset as RawOffset, TopicPartitionList};
 use super::membership::Member;
 use super::ownership::Hold;
 use super::transaction::Transactions;
+use crate::kafka::client;
 use crate::kafka::feed::FeedTail;
 use crate::kafka::record;
 use crate::{Batch, Claim, CommitError, NewRecord, Offset, Partition, Position, TailError};
@@ -83,6 +84,13 @@ impl KafkaClaim {
             | RawOffset::Invalid
             | RawOffset::OffsetTail(_) => None,
         })
+    }
+}
+
+/// The partition is given up when the producer is closed.
+impl Drop for KafkaClaim {
+    fn drop(&mut self) {
+        client::drop_elsewhere(&self.inner);
     }
 }
 
