@@ -122,7 +122,9 @@ mod tests {
         zstd::encode_all(text, 3).unwrap()
     }
 
-    const BOTH: [(Encoding, fn(&[u8]) -> Vec<u8>); 2] = [(Encoding::Gzip, gzip), (Encoding::Zstd, zstd)];
+    type Compress = fn(&[u8]) -> Vec<u8>;
+
+    const BOTH: [(Encoding, Compress); 2] = [(Encoding::Gzip, gzip), (Encoding::Zstd, zstd)];
 
     #[test]
     fn what_was_compressed_comes_back() {

@@ -60,22 +60,40 @@ impl Metrics {
     }
 
     pub(crate) fn judged(&self, outcomes: &[Outcome]) {
+        let mut counts = [0_u64; OUTCOMES.len()];
         for outcome in outcomes {
-            let label = match outcome.as_ref().map_err(|rejection| rejection.reason) {
-                Ok(_) => "accepted",
-                Err(Reason::Invalid) => "invalid",
-                Err(Reason::TooLarge) => "too_large",
-                Err(Reason::Forbidden) => "forbidden",
-                Err(Reason::RateLimited) => "rate_limited",
-                Err(Reason::Refused) => "refused",
-                Err(Reason::Retry) => "retry",
-            };
-            self.events.with_label_values(&[label]).inc();
+            counts[place(outcome)] += 1;
+        }
+        for (label, count) in OUTCOMES.iter().zip(counts).filter(|(_, count)| *count > 0) {
+            self.events.with_label_values(&[*label]).inc_by(count);
         }
     }
 
     /// `kept`, `limited`, `busy` or `failed`.
     pub(crate) fn rejected(&self, outcome: &'static str) {
         self.rejected.with_label_values(&[outcome]).inc();
+    }
+}
+
+/// Labels of outcomes, in the order of [`place`].
+const OUTCOMES: [&str; 7] = [
+    "accepted",
+    "invalid",
+    "too_large",
+    "forbidden",
+    "rate_limited",
+    "refused",
+    "retry",
+];
+
+fn place(outcome: &Outcome) -> usize {
+    match outcome.as_ref().map_err(|rejection| rejection.reason) {
+        Ok(_) => 0,
+        Err(Reason::Invalid) => 1,
+        Err(Reason::TooLarge) => 2,
+        Err(Reason::Forbidden) => 3,
+        Err(Reason::RateLimited) => 4,
+        Err(Reason::Refused) => 5,
+        Err(Reason::Retry) => 6,
     }
 }
