@@ -16,7 +16,7 @@ use super::ends::Ends;
 use super::mailbox::{Mailbox, Reply};
 use super::schedule::{Schedule, Turn};
 use crate::settings::Settings;
-use crate::subscription::{DeviceSet, Reset, TenantScope};
+use crate::subscription::{DeviceSet, ResetReason, TenantScope};
 
 /// A question of one stream.
 pub(crate) enum Lookup {
@@ -46,13 +46,21 @@ pub(crate) enum LookupAnswer {
     Pinned(Vec<Pinned>),
     /// To [`Lookup::Page`].
     Page(SnapshotPage),
-    /// To [`Lookup::Reset`]: the positions that move; none and no reset when all lie within the log.
-    Reset {
-        positions: Vec<(Partition, Offset)>,
-        reset: Option<Reset>,
-    },
+    /// To [`Lookup::Reset`]: what to do about each position that lies outside the log.
+    Reset(Vec<Moved>),
     /// There is no answer at present. Ask again.
     Failed,
+}
+
+/// A position outside the log, and where to go on instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moved {
+    pub(crate) partition: Partition,
+    pub(crate) from: Offset,
+    pub(crate) to: Offset,
+    pub(crate) reason: ResetReason,
+    /// Record time of the first record that there is.
+    pub(crate) available_ms: Option<i64>,
 }
 
 /// How far one partition is materialised.

@@ -1,1 +1,11 @@
+//! The engine over a scripted log: any interleaving of appends, reads, stalls, cuts and resumes, on a
+//! virtual clock, against a model; and the real thing over sockets.
 
+mod client;
+mod exact;
+mod fake;
+mod latest;
+mod sequences;
+mod snapshot;
+mod sockets;
+mod world;

@@ -2,8 +2,8 @@
 
 use journal::{Offset, Partition, Topic};
 
-use super::{LookupAnswer, Sources};
-use crate::subscription::{Reset, ResetReason};
+use super::{LookupAnswer, Moved, Sources};
+use crate::subscription::ResetReason;
 
 /// A position before the log goes to its start; one after its end to the time of the cursor, some
 /// slack before it. `None` when the log does not answer.
@@ -15,53 +15,33 @@ pub(super) async fn resolve(
 ) -> Option<LookupAnswer> {
     let partitions: Vec<Partition> = positions.iter().map(|(partition, _)| *partition).collect();
     let bounds = sources.ends.bounds(topic, &partitions).await;
-    let mut reset = Reset {
-        reason: ResetReason::Ahead,
-        requested: Vec::new(),
-        available: Vec::new(),
-        duplicates: false,
-    };
     let mut moved = Vec::new();
-    for ((partition, position), bounds) in positions.iter().zip(bounds) {
+    for ((partition, from), bounds) in positions.iter().copied().zip(bounds) {
         let bounds = bounds.ok()?;
-        if *position < bounds.start {
-            reset.reason = ResetReason::Trimmed;
-            reset.requested.push((*partition, time_ms));
-            if let Some(first_ms) = first_time(sources, topic, *partition, bounds.start).await? {
-                reset.available.push((*partition, first_ms));
-            }
-            moved.push((*partition, bounds.start));
-        } else if *position > bounds.end {
-            let from_ms = time_ms.saturating_sub(sources.reset_slack_ms);
-            let offsets = sources
-                .journal
-                .reader
-                .offset_at(topic, &[*partition], from_ms)
-                .await;
-            let offset = offsets.into_iter().next()?.ok()?;
-            reset.requested.push((*partition, time_ms));
-            reset.duplicates = true;
-            moved.push((*partition, offset));
+        if from < bounds.start {
+            moved.push(Moved {
+                partition,
+                from,
+                to: bounds.start,
+                reason: ResetReason::Trimmed,
+                available_ms: first_time(sources, topic, partition, bounds.start).await?,
+            });
+        } else if from > bounds.end {
+            let since_ms = time_ms.saturating_sub(sources.reset_slack_ms);
+            let offsets = sources.journal.reader.offset_at(topic, &[partition], since_ms).await;
+            moved.push(Moved {
+                partition,
+                from,
+                to: offsets.into_iter().next()?.ok()?,
+                reason: ResetReason::Ahead,
+                available_ms: None,
+            });
         }
     }
-    let reset = (!moved.is_empty()).then_some(reset);
-    Some(LookupAnswer::Reset {
-        positions: moved,
-        reset,
-    })
+    Some(LookupAnswer::Reset(moved))
 }
 
-async fn first_time(
-    sources: &Sources,
-    topic: Topic,
-    partition: Partition,
-    start: Offset,
-) -> Option<Option<i64>> {
-    let block = sources
-        .journal
-        .reader
-        .read(topic, partition, start, 1)
-        .await
-        .ok()?;
+async fn first_time(sources: &Sources, topic: Topic, partition: Partition, start: Offset) -> Option<Option<i64>> {
+    let block = sources.journal.reader.read(topic, partition, start, 1).await.ok()?;
     Some(block.records.first().map(|record| record.timestamp_ms))
 }

@@ -11,7 +11,7 @@ use super::hub::{Hub, Step, millis};
 use super::output::Wire;
 use super::snapshot::Snapshot;
 use crate::engine::blocks::BlockAnswer;
-use crate::engine::lookups::Lookup;
+use crate::engine::lookups::{Lookup, Moved};
 use crate::engine::mailbox::BlockKey;
 use crate::engine::record::{Chunk, LogRecord};
 use crate::engine::ring::Place;
@@ -382,42 +382,39 @@ impl<W: Wire> Connection<W> {
         asked
     }
 
-    /// The answer to [`ask_reset`](Self::ask_reset).
-    pub(crate) fn reset_answered(
-        &mut self,
-        hub: &mut Hub,
-        moved: &[(Partition, Offset)],
-        reset: Option<Reset>,
-    ) {
+    /// The answer to [`ask_reset`](Self::ask_reset). The stream may have read on since it asked: only a
+    /// position that is still where it was is moved.
+    pub(crate) fn reset_answered(&mut self, hub: &mut Hub, mut moved: Vec<Moved>) {
         let Mode::Behind(behind) = &mut self.mode else {
             return;
         };
         behind.ahead_since = 0;
-        let Some(reset) = reset else {
-            return self.settle(hub);
-        };
         let set = &hub.sets[self.set];
-        for (partition, next) in moved {
-            if let Some(index) = set.partitions.iter().position(|other| other == partition)
-                && let Some(place) = &mut behind.places[index]
-            {
-                place.next = *next;
+        let mut requested = Vec::new();
+        moved.retain(|moved| {
+            let index = set.partitions.iter().position(|other| *other == moved.partition);
+            let place = index.and_then(|index| behind.places[index].as_mut());
+            let Some(place) = place.filter(|place| place.next == moved.from) else {
+                return false;
+            };
+            place.next = moved.to;
+            requested.push((moved.partition, place.time_ms));
+            true
+        });
+        if !moved.is_empty() {
+            tracing::info!(?moved, "a stream stood outside the log and is reset");
+            let is_trimmed = moved.iter().any(|moved| moved.reason == ResetReason::Trimmed);
+            if is_trimmed && self.subscription.view == View::Devices {
+                let places = behind.places.to_vec();
+                self.set_mode(hub, Mode::Snapshot(Box::new(Snapshot::new(SnapshotStart::New, places))));
             }
+            self.owed.reset = Some(Box::new(Reset {
+                reason: if is_trimmed { ResetReason::Trimmed } else { ResetReason::Ahead },
+                requested,
+                available: moved.iter().filter_map(|moved| Some((moved.partition, moved.available_ms?))).collect(),
+                duplicates: moved.iter().any(|moved| moved.reason == ResetReason::Ahead),
+            }));
         }
-        tracing::info!(
-            reason = reset.reason.word(),
-            ?moved,
-            "a stream stood outside the log and is reset"
-        );
-        let again = reset.reason == ResetReason::Trimmed && self.subscription.view == View::Devices;
-        if again {
-            let places = behind.places.to_vec();
-            self.set_mode(
-                hub,
-                Mode::Snapshot(Box::new(Snapshot::new(SnapshotStart::New, places))),
-            );
-        }
-        self.owed.reset = Some(Box::new(reset));
         self.settle(hub);
     }
 

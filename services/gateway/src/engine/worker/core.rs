@@ -160,9 +160,7 @@ impl<W: Wire> Core<W> {
                 match answer {
                     LookupAnswer::Pinned(pinned) => connection.pinned(hub, &pinned),
                     LookupAnswer::Page(page) => connection.advance_snapshot(hub, Some(page)),
-                    LookupAnswer::Reset { positions, reset } => {
-                        connection.reset_answered(hub, &positions, reset)
-                    }
+                    LookupAnswer::Reset(moved) => connection.reset_answered(hub, moved),
                     LookupAnswer::Failed => connection.retry_later(hub),
                 }
             }),

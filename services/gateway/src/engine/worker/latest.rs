@@ -259,11 +259,13 @@ fn object(json: &str) -> Map<String, Value> {
 }
 
 /// One device; on view `events` one device and kind, since the newest telemetry says nothing of a lock.
+/// The partition is part of it: what others produced to a wrong one must not mix up positions.
 fn key(record: &LogRecord) -> Box<str> {
-    match (record.topic, record.kind) {
-        (Topic::Events, Some(kind)) => format!("{}\n{}", kind.name(), record.key()).into(),
-        _ => record.key().into(),
-    }
+    let kind = match (record.topic, record.kind) {
+        (Topic::Events, Some(kind)) => kind.name(),
+        _ => "",
+    };
+    format!("{}\n{kind}\n{}", record.partition, record.key()).into()
 }
 
 fn entry_bytes(record: &LogRecord) -> usize {

@@ -2,7 +2,7 @@
 //!
 //! The pin is how far the documents were materialised when the snapshot began; documents that are read
 //! later may be newer, and changes that they showed already are skipped. While the client does not read,
-//! a stream keeps the paging key and the last device it was sent, not the page.
+//! a stream keeps the paging key and the names of what it was sent of the page, not the page.
 
 use journal::{Offset, Partition, Placement};
 use state::Stored;
@@ -25,8 +25,9 @@ pub(crate) struct Snapshot {
     sources: Vec<(Partition, Offset)>,
     /// Paging key of the page that is being sent.
     after: Option<Box<str>>,
-    /// The last device of it that is out.
-    last: Option<Box<str>>,
+    /// The devices of it that are out. Documents come and go between two reads of one page, so a count
+    /// or a last one would not do.
+    sent: Vec<Box<str>>,
     placement: Option<(Box<str>, Placement)>,
 }
 
@@ -43,7 +44,7 @@ impl Snapshot {
             pinned,
             sources: Vec::new(),
             after,
-            last: None,
+            sent: Vec::new(),
             placement: None,
         }
     }
@@ -73,7 +74,7 @@ impl<W: Wire> Connection<W> {
         let is_out = self.send_page(hub, &mut snapshot, &page.documents);
         if is_out {
             snapshot.after = page.next;
-            snapshot.last = None;
+            snapshot.sent = Vec::new();
             if snapshot.after.is_none() {
                 let places = snapshot.pinned.map(Vec::from).unwrap_or_default();
                 self.mode = Mode::Behind(Box::new(Behind::new(places)));
@@ -102,24 +103,23 @@ impl<W: Wire> Connection<W> {
         self.is_asking = self.ask(hub, lookup);
     }
 
-    /// Sends the documents of a page behind the last that is out; false when the client takes no more.
+    /// Sends the documents of a page that are not out yet; false when the client takes no more.
     fn send_page(&mut self, hub: &mut Hub, snapshot: &mut Snapshot, documents: &[Stored]) -> bool {
-        let is_last = |stored: &Stored| snapshot.last.as_deref() == Some(&*key(stored));
-        let mut sent = documents.iter().position(is_last).map_or(0, |index| index + 1);
-        while sent < documents.len() {
+        let is_sent = |stored: &&Stored| snapshot.sent.iter().any(|sent| *sent == key(stored));
+        let left: Vec<&Stored> = documents.iter().filter(|stored| !is_sent(stored)).collect();
+        let mut sent = 0;
+        while sent < left.len() {
             let from = sent;
-            while sent < documents.len() && self.out.bytes() <= hub.settings().turn_bytes_max {
-                self.send_document(hub, snapshot, &documents[sent], sent);
+            while sent < left.len() && self.out.bytes() <= hub.settings().turn_bytes_max {
+                self.send_document(hub, snapshot, left[sent], sent);
                 sent += 1;
             }
             if let Some(mark) = self.flush(hub) {
                 sent = mark as usize;
             }
-            if sent > from {
-                snapshot.last = documents.get(sent - 1).map(key);
-            }
+            snapshot.sent.extend(left[from..sent].iter().map(|stored| key(stored)));
             if self.out.blocked || self.out.gone {
-                return sent == documents.len() && !self.out.gone;
+                return sent == left.len() && !self.out.gone;
             }
         }
         true
