@@ -8,4 +8,5 @@
 mod administration;
 mod directory;
 mod http;
+mod stall;
 mod support;
