@@ -257,7 +257,8 @@ fn token_command(with_url: &impl Fn(Command) -> Command) -> Command {
                 .help("Of this tenant"),
         )
     };
-    let both = |command: Command| with_url(with_settings(command));
+    // `--role` is that of the token here, not that of the process.
+    let both = |command: Command| with_url(with_settings_but(command, Some("role")));
     Command::new("token")
         .about(
             "Create, list and revoke credentials, over HTTP (--url) or directly (--data, --kafka and --cql)",
@@ -277,13 +278,18 @@ fn token_command(with_url: &impl Fn(Command) -> Command) -> Command {
 }
 
 fn with_settings(command: Command) -> Command {
+    with_settings_but(command, None)
+}
+
+fn with_settings_but(command: Command, left_out: Option<&str>) -> Command {
     let command = command.arg(
         Arg::new("config")
             .long("config")
             .value_name("FILE")
             .help("TOML file of settings [env: WAKELINE_CONFIG]"),
     );
-    settings().fold(command, |command, setting| {
+    let settings = settings().filter(|setting| Some(setting.name) != left_out);
+    settings.fold(command, |command, setting| {
         let arg = Arg::new(setting.name).long(setting.name);
         let shown = if setting.default.is_empty() || setting.is_switch() {
             setting.help.to_owned()
@@ -305,7 +311,9 @@ fn sources(matches: &ArgMatches, environment: &Environment) -> Sources {
         .get_one::<String>("config")
         .cloned()
         .or_else(|| environment.get("WAKELINE_CONFIG"));
-    let flags = settings().filter_map(|setting| {
+    // Not every command has every setting as a flag.
+    let given = settings().filter(|setting| is_setting(matches, setting.name));
+    let flags = given.filter_map(|setting| {
         if setting.is_switch() {
             return matches
                 .get_flag(setting.name)

@@ -48,3 +48,45 @@ mod tuning;
 pub fn settings() -> impl Iterator<Item = &'static Setting> {
     process::SETTINGS.iter().chain(tuning::settings())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    /// The table as it stands in `SETTINGS.md`.
+    fn markdown() -> String {
+        let mut text = String::from(
+            "# Settings\n\nEvery setting is a flag (`--name`), a variable (`WAKELINE_NAME`) and a key of the TOML file that \
+             `--config` names (`name`, with `_` for `-`). A flag beats the environment, which beats the file. \
+             `wakeline config check` prints what is in force, where it comes from, and all mistakes at once.\n\n\
+             Limits of a tenant are per process.\n\n| setting | default | meaning |\n|---|---|---|\n",
+        );
+        for setting in settings() {
+            let default = if setting.default.is_empty() { String::new() } else { format!("`{}`", setting.default) };
+            let help = setting.help.replace('|', "\\|").replace('*', "\\*");
+            writeln!(text, "| `{}` | {default} | {help} |", setting.name).unwrap();
+        }
+        text
+    }
+
+    #[test]
+    fn every_setting_is_documented() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/SETTINGS.md");
+        if std::env::var_os("WAKELINE_TEST_BLESS").is_some() {
+            std::fs::write(path, markdown()).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert_eq!(written, markdown(), "run the tests once with WAKELINE_TEST_BLESS=1 and commit SETTINGS.md");
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<_> = settings().map(|setting| setting.name).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}
