@@ -194,7 +194,7 @@ where
 {
     let matches = command().try_get_matches_from(arguments)?;
     let (name, sub) = matches.subcommand().unwrap_or(("", &matches));
-    let sources = |m: &ArgMatches| sources(m, environment);
+    let sources = |m: &ArgMatches| sources(m, environment, &[]);
     Ok(match name {
         "demo" => Invocation::Demo(sources(sub), DemoArgs::from_arg_matches(sub)?),
         "serve" => Invocation::Serve(sources(sub)),
@@ -257,8 +257,7 @@ fn token_command(with_url: &impl Fn(Command) -> Command) -> Command {
                 .help("Of this tenant"),
         )
     };
-    // `--role` is that of the token here, not that of the process.
-    let both = |command: Command| with_url(with_settings_but(command, Some("role")));
+    let both = |command: Command| with_url(with_settings_but(command, NOT_OF_TOKEN));
     Command::new("token")
         .about(
             "Create, list and revoke credentials, over HTTP (--url) or directly (--data, --kafka and --cql)",
@@ -277,18 +276,21 @@ fn token_command(with_url: &impl Fn(Command) -> Command) -> Command {
         )))
 }
 
+/// Settings that `token` does not take: its `--role` is that of the token, not that of the process.
+const NOT_OF_TOKEN: &[&str] = &["role"];
+
 fn with_settings(command: Command) -> Command {
-    with_settings_but(command, None)
+    with_settings_but(command, &[])
 }
 
-fn with_settings_but(command: Command, left_out: Option<&str>) -> Command {
+fn with_settings_but(command: Command, left_out: &[&str]) -> Command {
     let command = command.arg(
         Arg::new("config")
             .long("config")
             .value_name("FILE")
             .help("TOML file of settings [env: WAKELINE_CONFIG]"),
     );
-    let settings = settings().filter(|setting| Some(setting.name) != left_out);
+    let settings = settings().filter(|setting| !left_out.contains(&setting.name));
     settings.fold(command, |command, setting| {
         let arg = Arg::new(setting.name).long(setting.name);
         let shown = if setting.default.is_empty() || setting.is_switch() {
@@ -306,14 +308,13 @@ fn with_settings_but(command: Command, left_out: Option<&str>) -> Command {
     })
 }
 
-fn sources(matches: &ArgMatches, environment: &Environment) -> Sources {
+fn sources(matches: &ArgMatches, environment: &Environment, left_out: &[&str]) -> Sources {
     let file = matches
         .get_one::<String>("config")
         .cloned()
         .or_else(|| environment.get("WAKELINE_CONFIG"));
-    // Not every command has every setting as a flag.
-    let given = settings().filter(|setting| is_setting(matches, setting.name));
-    let flags = given.filter_map(|setting| {
+    let flags = settings().filter(|setting| !left_out.contains(&setting.name));
+    let flags = flags.filter_map(|setting| {
         if setting.is_switch() {
             return matches
                 .get_flag(setting.name)
@@ -355,8 +356,31 @@ fn token(matches: &ArgMatches, environment: &Environment) -> Result<Invocation, 
         },
     };
     Ok(Invocation::Token(
-        sources(sub, environment),
+        sources(sub, environment, NOT_OF_TOKEN),
         server(sub, environment),
         command,
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_can_be_read() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn the_role_of_a_token_is_not_that_of_a_process() {
+        let environment = Environment { variables: Vec::new() };
+        let arguments = ["wakeline", "token", "create", "--role", "user", "--tenant", "acme", "--data", "d"];
+        let invocation = read(arguments.map(Into::into), &environment).unwrap();
+        let Invocation::Token(sources, _, TokenCommand::Create(create)) = invocation else {
+            panic!("another command: {invocation:?}");
+        };
+        assert_eq!(create.role, "user");
+        assert_eq!(sources.origin("role"), "default");
+        assert_eq!(sources.origin("data"), "--data");
+    }
 }
