@@ -43,22 +43,52 @@ impl Metrics {
     /// When the registry has metrics of these names already.
     pub(crate) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let metrics = Self {
-            lag: gauge("lag_records", "Events between the position folded and the end of the log")?,
+            lag: gauge(
+                "lag_records",
+                "Events between the position folded and the end of the log",
+            )?,
             pending_timers: gauge("pending_timers", "Devices with a timer of silence")?,
             batch: histogram("batch_records", "Events folded in one batch", &COUNTS)?,
             fold: histogram("fold_seconds", "Time to fold one batch", &SECONDS)?,
-            transaction: histogram("transaction_seconds", "Time to commit one batch to the log", &SECONDS)?,
-            write: histogram("write_seconds", "Time to write one batch to the state store", &SECONDS)?,
+            transaction: histogram(
+                "transaction_seconds",
+                "Time to commit one batch to the log",
+                &SECONDS,
+            )?,
+            write: histogram(
+                "write_seconds",
+                "Time to write one batch to the state store",
+                &SECONDS,
+            )?,
             events: counters("events_total", "Events folded, by what they did", "outcome")?,
-            reactions: counters("reactions_total", "Events appended by the reactor, by rule", "rule")?,
-            retries: counters("retries_total", "Attempts that failed and are made again, by what", "what")?,
-            lost: counter("lost_events_total", "Events that retention removed before they were folded")?,
-            restarts: counter("restarts_total", "Times that the group was joined again after trouble")?,
+            reactions: counters(
+                "reactions_total",
+                "Events appended by the reactor, by rule",
+                "rule",
+            )?,
+            retries: counters(
+                "retries_total",
+                "Attempts that failed and are made again, by what",
+                "what",
+            )?,
+            lost: counter(
+                "lost_events_total",
+                "Events that retention removed before they were folded",
+            )?,
+            restarts: counter(
+                "restarts_total",
+                "Times that the group was joined again after trouble",
+            )?,
         };
         for family in [&metrics.lag, &metrics.pending_timers] {
             registry.register(Box::new(family.clone()))?;
         }
-        for family in [&metrics.batch, &metrics.fold, &metrics.transaction, &metrics.write] {
+        for family in [
+            &metrics.batch,
+            &metrics.fold,
+            &metrics.transaction,
+            &metrics.write,
+        ] {
             registry.register(Box::new(family.clone()))?;
         }
         for family in [&metrics.events, &metrics.reactions, &metrics.retries] {
@@ -104,11 +134,15 @@ impl PartitionMetrics {
     }
 
     pub(crate) fn events(&self, outcome: &str, count: u64) {
-        self.events.with_label_values(&[self.label.as_str(), outcome]).inc_by(count);
+        self.events
+            .with_label_values(&[self.label.as_str(), outcome])
+            .inc_by(count);
     }
 
     pub(crate) fn reacted(&self, rule: &str) {
-        self.reactions.with_label_values(&[self.label.as_str(), rule]).inc();
+        self.reactions
+            .with_label_values(&[self.label.as_str(), rule])
+            .inc();
     }
 
     pub(crate) fn retried(&self, what: &str) {
@@ -137,7 +171,10 @@ fn gauge(suffix: &str, help: &str) -> Result<IntGaugeVec, prometheus::Error> {
 }
 
 fn histogram(suffix: &str, help: &str, buckets: &[f64]) -> Result<HistogramVec, prometheus::Error> {
-    HistogramVec::new(HistogramOpts::new(name(suffix), help).buckets(buckets.to_vec()), &["partition"])
+    HistogramVec::new(
+        HistogramOpts::new(name(suffix), help).buckets(buckets.to_vec()),
+        &["partition"],
+    )
 }
 
 fn counters(suffix: &str, help: &str, label: &str) -> Result<IntCounterVec, prometheus::Error> {

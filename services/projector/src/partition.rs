@@ -7,8 +7,8 @@
 
 mod cache;
 mod rejected;
-//TMP #[cfg(test)]
-//TMP mod tests;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -55,7 +55,10 @@ pub(crate) struct Slot {
 impl From<Option<Stored>> for Slot {
     fn from(stored: Option<Stored>) -> Self {
         match stored {
-            Some(Stored { document, source }) => Self { document: Some(document), source: Some(source) },
+            Some(Stored { document, source }) => Self {
+                document: Some(document),
+                source: Some(source),
+            },
             None => Self::default(),
         }
     }
@@ -156,7 +159,10 @@ impl Partition {
         fetched: Vec<(Arc<DeviceKey>, Option<Stored>)>,
         now: Micros,
     ) -> Decision {
-        let mut decision = Decision { next: batch.next, ..Decision::default() };
+        let mut decision = Decision {
+            next: batch.next,
+            ..Decision::default()
+        };
         for unreadable in &batch.unreadable {
             decision.tally.unreadable += 1;
             self.reject(&mut decision, || rejected::unreadable(&self.rules, unreadable));
@@ -165,7 +171,14 @@ impl Partition {
         // Decisions come in the order in which the devices were first met, whatever the hasher does.
         let mut order: Vec<Arc<DeviceKey>> = Vec::new();
         for (key, stored) in fetched {
-            touched.insert(key, Touched { slot: stored.into(), dirty: false, sign: None });
+            touched.insert(
+                key,
+                Touched {
+                    slot: stored.into(),
+                    dirty: false,
+                    sign: None,
+                },
+            );
         }
         let mut met = rustc_hash::FxHashSet::default();
         for event in &batch.events {
@@ -269,14 +282,21 @@ impl Partition {
                 document: slot.document.clone(),
                 source,
             });
-            let heard = self.reactor.observe(&key, slot.document.as_deref(), source, sign, now);
+            let heard = self
+                .reactor
+                .observe(&key, slot.document.as_deref(), source, sign, now);
             decision.reactions.extend(heard);
         }
         self.cache.insert(key, slot);
     }
 
     fn count(&mut self, event: &SourceEvent, before: &Slot, after: Option<&Document>) {
-        counts::update(&mut self.counts, &event.key.tenant, before.document.as_deref(), after);
+        counts::update(
+            &mut self.counts,
+            &event.key.tenant,
+            before.document.as_deref(),
+            after,
+        );
     }
 
     fn reject(&self, decision: &mut Decision, record: impl FnOnce() -> NewRecord) {
@@ -288,12 +308,15 @@ impl Partition {
 
 /// The row of history that `event` leaves, if its kind leaves any.
 pub(crate) fn history_row(rules: &Rules, event: &SourceEvent, late: bool) -> Option<HistoryRow> {
-    rules.history_kinds.contains(&event.event.body.kind()).then(|| HistoryRow {
-        partition: rules.partition,
-        offset: event.offset,
-        late,
-        event: Arc::clone(&event.event),
-    })
+    rules
+        .history_kinds
+        .contains(&event.event.body.kind())
+        .then(|| HistoryRow {
+            partition: rules.partition,
+            offset: event.offset,
+            late,
+            event: Arc::clone(&event.event),
+        })
 }
 
 /// The state record of what `event` made of its device; without a value, a tombstone.

@@ -40,8 +40,17 @@ impl Projector {
         registry: &Registry,
     ) -> Result<Self, prometheus::Error> {
         let metrics = Metrics::new(registry)?;
-        let shared = Shared { settings, journal, store, clock, metrics, status: Status::default() };
-        Ok(Self { shared: Arc::new(shared) })
+        let shared = Shared {
+            settings,
+            journal,
+            store,
+            clock,
+            metrics,
+            status: Status::default(),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
     }
 
     /// What it is doing, for `/ready` and for people.
@@ -57,11 +66,17 @@ impl Projector {
         let mut wait = settings.retry_min;
         while !cancel.is_cancelled() {
             let joined = tokio::time::Instant::now();
-            let Left::Trouble(reason) = self.membership(&cancel).await else { break };
+            let Left::Trouble(reason) = self.membership(&cancel).await else {
+                break;
+            };
             self.shared.metrics.restarts.inc();
             self.shared.status.left(Some(reason.clone()));
             // Trouble after a long time of peace is new trouble.
-            wait = if joined.elapsed() > settings.retry_max * 2 { settings.retry_min } else { wait };
+            wait = if joined.elapsed() > settings.retry_max * 2 {
+                settings.retry_min
+            } else {
+                wait
+            };
             tracing::warn!(%reason, wait_ms = wait.as_millis(), "joining the group again");
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -91,7 +106,11 @@ impl Projector {
         drain(tasks, self.shared.settings.drain_max).await;
         drop(membership);
         self.shared.status.left(None);
-        if cancel.is_cancelled() { Left::Cancelled } else { left }
+        if cancel.is_cancelled() {
+            Left::Cancelled
+        } else {
+            left
+        }
     }
 
     async fn serve(

@@ -11,8 +11,8 @@
 //! projector; after one (a hand-over is one), verdicts wait for `stale_after`.
 
 mod reaction;
-//TMP #[cfg(test)]
-//TMP mod tests;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -98,7 +98,10 @@ impl Reactor {
     /// Takes up the device of a stored document.
     pub fn restore(&mut self, stored: &Stored) {
         let document = &stored.document;
-        let key = DeviceKey { tenant: document.tenant.clone(), device: document.id.clone() };
+        let key = DeviceKey {
+            tenant: document.tenant.clone(),
+            device: document.id.clone(),
+        };
         self.update(&Arc::new(key), Some(document), stored.source);
     }
 
@@ -138,14 +141,30 @@ impl Reactor {
         let contested = self.watches.get_mut(key).and_then(Watch::take_contested);
         self.update(key, document, source);
         let document = document?;
-        let sign = sign.or(contested).filter(|_| document.status != Some(Status::Online))?;
-        let watch = self.watches.entry(Arc::clone(key)).or_insert_with(|| Watch::of(document, source));
-        if watch.pending.as_ref().is_some_and(|pending| pending.reaction.status == Status::Online) {
+        let sign = sign
+            .or(contested)
+            .filter(|_| document.status != Some(Status::Online))?;
+        let watch = self
+            .watches
+            .entry(Arc::clone(key))
+            .or_insert_with(|| Watch::of(document, source));
+        if watch
+            .pending
+            .as_ref()
+            .is_some_and(|pending| pending.reaction.status == Status::Online)
+        {
             return None;
         }
         let reaction = PresenceReaction::online(key, document.status, &sign, now);
-        let until = self.clock.unwrap_or(now).max(now).saturating_add(self.silence.pending_max);
-        watch.pending = Some(Pending { reaction: reaction.clone(), until });
+        let until = self
+            .clock
+            .unwrap_or(now)
+            .max(now)
+            .saturating_add(self.silence.pending_max);
+        watch.pending = Some(Pending {
+            reaction: reaction.clone(),
+            until,
+        });
         self.arm(key);
         Some(Reaction::Presence(reaction))
     }
@@ -167,12 +186,18 @@ impl Reactor {
             return reactions;
         }
         while reactions.len() < reactions_max {
-            let Some(key) = self.timers.first().filter(|(at, _)| *at <= clock).map(|(_, key)| Arc::clone(key))
+            let Some(key) = self
+                .timers
+                .first()
+                .filter(|(at, _)| *at <= clock)
+                .map(|(_, key)| Arc::clone(key))
             else {
                 break;
             };
             self.timers.pop_first();
-            let Some(watch) = self.watches.get_mut(&key) else { continue };
+            let Some(watch) = self.watches.get_mut(&key) else {
+                continue;
+            };
             watch.armed = None;
             reactions.extend(watch.fire(&key, clock, now, self.verdicts_from, &self.silence));
             self.arm(&key);
@@ -181,7 +206,10 @@ impl Reactor {
     }
 
     fn advance(&mut self, to: Micros) {
-        if self.clock.is_none_or(|clock| to.saturating_sub(clock) > self.silence.unobserved_max) {
+        if self
+            .clock
+            .is_none_or(|clock| to.saturating_sub(clock) > self.silence.unobserved_max)
+        {
             self.verdicts_from = to.saturating_add(self.silence.stale_after);
         }
         self.clock = self.clock.max(Some(to));
@@ -203,7 +231,9 @@ impl Reactor {
 
     /// Sees to it that the device's timer fires no later than it must; forgets a device without any.
     fn arm(&mut self, key: &Arc<DeviceKey>) {
-        let Some(watch) = self.watches.get_mut(key) else { return };
+        let Some(watch) = self.watches.get_mut(key) else {
+            return;
+        };
         let Some(at) = watch.deadline(self.verdicts_from, &self.silence) else {
             self.forget(key);
             return;

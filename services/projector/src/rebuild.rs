@@ -88,6 +88,9 @@ pub struct Report {
     pub devices: u64,
     /// Rows deleted, since no state record leaves their device existing.
     pub deleted: u64,
+    /// Documents left as they were, since events changed them and no state record says so. The projector
+    /// makes those records when it takes the partition over.
+    pub unconfirmed: u64,
 }
 
 /// Why a rebuild or a comparison was given up. Begun anew it does what is left.
@@ -122,6 +125,7 @@ pub async fn rebuild(
     Ok(reports.into_iter().fold(Report::default(), |sum, report| Report {
         devices: sum.devices + report.devices,
         deleted: sum.deleted + report.deleted,
+        unconfirmed: sum.unconfirmed + report.unconfirmed,
     }))
 }
 
@@ -137,19 +141,32 @@ async fn rebuild_partition(
         documents: Target::Store(&*store.documents),
         history: Some(&*store.history),
     };
-    let scope = Scope { history_from: options.history_from, ..Scope::default() };
+    let scope = Scope {
+        history_from: options.history_from,
+        ..Scope::default()
+    };
     let rules = rules(journal, partition);
-    let recovery = Recovery::begin(&ports, rules, scope, None, None).await?.with_live_keys();
+    let recovery = Recovery::begin(&ports, rules, scope, None, None)
+        .await?
+        .with_live_keys();
     let recovery = finish(recovery, &mut ports, partition, options, on_progress).await?;
     let (source, state) = (recovery.source(), recovery.state());
+    let unconfirmed = recovery.unconfirmed() as u64;
     let (report, counts) = sweep(store, partition, source, &recovery.live_keys(), options).await?;
-    let applied = Applied { source, state, counts };
+    let applied = Applied {
+        source,
+        state,
+        counts,
+    };
     let known = store.progress.applied(partition).await?;
     // The projector that went on meanwhile knows better.
     if known.is_none_or(|known| known.source < source) {
         store.progress.set_applied(partition, &applied).await?;
     }
-    Ok(report)
+    Ok(Report {
+        unconfirmed,
+        ..report
+    })
 }
 
 /// Takes `recovery` to its end. Documents that no state record confirms are left out.
@@ -166,7 +183,11 @@ async fn finish(
             Ok(step) => {
                 failing_since = None;
                 let (done, total) = recovery.progress();
-                on_progress(Progress { partition, done, total });
+                on_progress(Progress {
+                    partition,
+                    done,
+                    total,
+                });
                 if step != Step::More {
                     return Ok(recovery);
                 }
@@ -195,12 +216,20 @@ async fn sweep(
     let mut counts = BTreeMap::new();
     let mut after: Option<PageKey> = None;
     loop {
-        let page = store.documents.page_of_partition(partition, after.as_deref(), options.page_size).await?;
+        let page = store
+            .documents
+            .page_of_partition(partition, after.as_deref(), options.page_size)
+            .await?;
         let mut deletes = Vec::new();
         for stored in &page.documents {
             let key = key_of(stored);
             if stored.source < source && !live.contains(&key) {
-                deletes.push(Write { key, partition, document: None, source: stored.source });
+                deletes.push(Write {
+                    key,
+                    partition,
+                    document: None,
+                    source: stored.source,
+                });
             } else {
                 report.devices += 1;
                 counts::update(&mut counts, &key.tenant, None, Some(&stored.document));
@@ -231,5 +260,8 @@ fn rules(journal: &Journal, partition: Partition) -> Rules {
 }
 
 fn key_of(stored: &Stored) -> DeviceKey {
-    DeviceKey { tenant: stored.document.tenant.clone(), device: stored.document.id.clone() }
+    DeviceKey {
+        tenant: stored.document.tenant.clone(),
+        device: stored.document.id.clone(),
+    }
 }

@@ -84,7 +84,10 @@ impl RecoveryError {
         matches!(
             self,
             Self::Store(StoreError::Unavailable { .. })
-                | Self::Log { error: ReadError::Unavailable { .. }, .. }
+                | Self::Log {
+                    error: ReadError::Unavailable { .. },
+                    ..
+                }
         )
     }
 }
@@ -116,17 +119,27 @@ pub(crate) struct ScratchRow {
 }
 
 impl Target<'_> {
-    async fn get(&self, partition: Partition, keys: &[Arc<DeviceKey>]) -> Result<Vec<Option<Stored>>, StoreError> {
+    async fn get(
+        &self,
+        partition: Partition,
+        keys: &[Arc<DeviceKey>],
+    ) -> Result<Vec<Option<Stored>>, StoreError> {
         match self {
             Self::Store(documents) => {
-                let keys: Vec<_> = keys.iter().map(|key| (partition, DeviceKey::clone(key))).collect();
+                let keys: Vec<_> = keys
+                    .iter()
+                    .map(|key| (partition, DeviceKey::clone(key)))
+                    .collect();
                 documents.get(&keys).await
             }
             Self::Memory(rows) => {
                 let stored = |key: &Arc<DeviceKey>| {
                     let row = rows.get(key)?;
                     let document = Arc::clone(row.document.as_ref()?);
-                    Some(Stored { document, source: row.source })
+                    Some(Stored {
+                        document,
+                        source: row.source,
+                    })
                 };
                 Ok(keys.iter().map(stored).collect())
             }
@@ -138,7 +151,10 @@ impl Target<'_> {
             Self::Store(documents) => documents.write(writes).await,
             Self::Memory(rows) => {
                 for write in writes {
-                    let row = ScratchRow { document: write.document, source: write.source };
+                    let row = ScratchRow {
+                        document: write.document,
+                        source: write.source,
+                    };
                     let known = rows.entry(Arc::new(write.key)).or_insert_with(|| row.clone());
                     if known.source <= row.source {
                         *known = row;
@@ -237,9 +253,17 @@ impl Recovery {
         let until = committed.unwrap_or(0).max(applied_source);
         let events = bounds(ports.reader, Topic::Events, partition).await?;
         let state = bounds(ports.reader, Topic::State, partition).await?;
-        for (topic, bounds, applied) in [(Topic::Events, events, until), (Topic::State, state, applied_state)] {
+        for (topic, bounds, applied) in [
+            (Topic::Events, events, until),
+            (Topic::State, state, applied_state),
+        ] {
             if applied > bounds.end {
-                return Err(RecoveryError::LogEndsEarly { topic, partition, end: bounds.end, applied });
+                return Err(RecoveryError::LogEndsEarly {
+                    topic,
+                    partition,
+                    end: bounds.end,
+                    applied,
+                });
             }
         }
         Ok(Self {
@@ -276,19 +300,38 @@ impl Recovery {
         let behind = self.queue.iter().take_while(|record| record.source < self.source);
         let behind = behind.take(STEP_RECORDS_MAX).count();
         if behind > 0 {
-            self.replay(ports, SourceBatch { next: self.source, ..SourceBatch::default() }, behind).await?;
+            self.replay(
+                ports,
+                SourceBatch {
+                    next: self.source,
+                    ..SourceBatch::default()
+                },
+                behind,
+            )
+            .await?;
             return Ok(Step::More);
         }
         if self.source < self.until {
             self.replay_events(ports).await?;
             return Ok(Step::More);
         }
-        let end = bounds(ports.reader, Topic::State, self.rules.partition).await?.end;
+        let end = bounds(ports.reader, Topic::State, self.rules.partition)
+            .await?
+            .end;
         if !self.unconfirmed.is_empty() && end > self.end {
             self.end = end;
             return Ok(Step::More);
         }
-        Ok(if self.unconfirmed.is_empty() { Step::Done } else { Step::Unconfirmed })
+        Ok(if self.unconfirmed.is_empty() {
+            Step::Done
+        } else {
+            Step::Unconfirmed
+        })
+    }
+
+    /// Documents that no state record confirms.
+    pub(crate) fn unconfirmed(&self) -> usize {
+        self.unconfirmed.len()
     }
 
     /// Next event to fold, once done.
@@ -304,7 +347,10 @@ impl Recovery {
     /// Offsets dealt with, and of how many, for people.
     pub(crate) fn progress(&self) -> (u64, u64) {
         let queued = self.queue.len() as u64;
-        (self.state.saturating_sub(queued) + self.source, self.end.max(self.state) + self.source())
+        (
+            self.state.saturating_sub(queued) + self.source,
+            self.end.max(self.state) + self.source(),
+        )
     }
 
     /// The state records that unconfirmed documents lack, in order, and the writes that go with them.
@@ -333,7 +379,10 @@ impl Recovery {
         let block = reader
             .read(Topic::State, partition, self.state, BLOCK_BYTES)
             .await
-            .map_err(|error| RecoveryError::Log { topic: Topic::State, error })?;
+            .map_err(|error| RecoveryError::Log {
+                topic: Topic::State,
+                error,
+            })?;
         let mut records = Vec::with_capacity(block.records.len());
         for record in &block.records {
             let read = read_state(record).map_err(|reason| RecoveryError::BadState {
@@ -351,7 +400,11 @@ impl Recovery {
         }
         self.queue.extend(records);
         // An empty block stands at the end.
-        self.state = if block.records.is_empty() { self.end.max(block.next) } else { block.next };
+        self.state = if block.records.is_empty() {
+            self.end.max(block.next)
+        } else {
+            block.next
+        };
         Ok(())
     }
 
@@ -367,7 +420,12 @@ impl Recovery {
                 self.source = start;
                 return Ok(());
             }
-            Err(error) => return Err(RecoveryError::Log { topic: Topic::Events, error }),
+            Err(error) => {
+                return Err(RecoveryError::Log {
+                    topic: Topic::Events,
+                    error,
+                });
+            }
         };
         if block.records.is_empty() {
             block.next = block.next.max(self.until);
@@ -387,7 +445,11 @@ impl Recovery {
         while self.state < self.end && self.queue.back().is_none_or(|last| last.source < batch.next) {
             self.read_state(ports.reader).await?;
         }
-        let records = self.queue.iter().take_while(|record| record.source < batch.next).count();
+        let records = self
+            .queue
+            .iter()
+            .take_while(|record| record.source < batch.next)
+            .count();
         self.replay(ports, batch, records).await
     }
 
@@ -449,7 +511,9 @@ pub(crate) async fn bounds(
     partition: Partition,
 ) -> Result<Bounds, RecoveryError> {
     let answer = reader.bounds(topic, &[partition]).await.into_iter().next();
-    let missing = || ReadError::Unavailable { reason: "the log gave no answer".to_owned() };
+    let missing = || ReadError::Unavailable {
+        reason: "the log gave no answer".to_owned(),
+    };
     answer
         .unwrap_or_else(|| Err(missing()))
         .map_err(|error| RecoveryError::Log { topic, error })

@@ -69,7 +69,10 @@ impl Default for Settings {
             page_size: 500,
             history_recovery_max: Duration::from_secs(86_400),
             recovery_patience: Duration::from_secs(15),
-            history_kinds: Kind::ALL.into_iter().filter(|kind| *kind != Kind::Telemetry).collect(),
+            history_kinds: Kind::ALL
+                .into_iter()
+                .filter(|kind| *kind != Kind::Telemetry)
+                .collect(),
             stale_after: Duration::from_secs(30),
             offline_after: Duration::from_secs(600),
             unobserved_max: Duration::from_secs(5),
@@ -101,8 +104,12 @@ pub enum Point {
 
 impl Point {
     /// Every point, in the order in which a batch passes them.
-    pub const ALL: [Self; 4] =
-        [Self::BetweenReactorAppendAndCommit, Self::AfterTransaction, Self::BeforeRows, Self::BetweenRowsAndApplied];
+    pub const ALL: [Self; 4] = [
+        Self::BetweenReactorAppendAndCommit,
+        Self::AfterTransaction,
+        Self::BeforeRows,
+        Self::BetweenRowsAndApplied,
+    ];
 }
 
 /// What a test does at a [`Point`]: nothing, a panic, the end of the process.

@@ -62,13 +62,19 @@ impl SourceBatch {
     /// Decodes `records`, after which `next` is read.
     #[must_use]
     pub fn read(records: &[Record], next: Offset) -> Self {
-        let mut batch = Self { next, ..Self::default() };
+        let mut batch = Self {
+            next,
+            ..Self::default()
+        };
         for record in records {
             match read_event(record) {
                 Ok(event) => batch.events.push(event),
                 Err(Unread::Newer(schema_id)) => {
                     batch.next = record.offset;
-                    batch.stopped = Some(Newer { offset: record.offset, schema_id });
+                    batch.stopped = Some(Newer {
+                        offset: record.offset,
+                        schema_id,
+                    });
                     return batch;
                 }
                 Err(Unread::Foreign(reason)) => batch.unreadable.push(Unreadable {
@@ -109,13 +115,22 @@ pub(crate) struct StateRecord {
 
 /// Reads a record of `wakeline.state`.
 pub(crate) fn read_state(record: &Record) -> Result<StateRecord, String> {
-    let source = record.headers.source_offset.ok_or("it has no source-offset header")?;
+    let source = record
+        .headers
+        .source_offset
+        .ok_or("it has no source-offset header")?;
     let key = device_key(&record.key).ok_or("its key is not tenant/device")?;
     let document = match &record.value {
         None => None,
-        Some(value) => Some(Arc::new(Change::decode(value).map_err(|error| error.to_string())?.document)),
+        Some(value) => Some(Arc::new(
+            Change::decode(value).map_err(|error| error.to_string())?.document,
+        )),
     };
-    Ok(StateRecord { key: Arc::new(key), source, document })
+    Ok(StateRecord {
+        key: Arc::new(key),
+        source,
+        document,
+    })
 }
 
 /// The key of a device's records.
@@ -126,7 +141,10 @@ pub(crate) fn record_key(key: &DeviceKey) -> Box<str> {
 /// The device that a record key names. A tenant has no slash, a device may have some.
 pub(crate) fn device_key(key: &str) -> Option<DeviceKey> {
     let (tenant, device) = key.split_once('/')?;
-    (!tenant.is_empty() && !device.is_empty()).then(|| DeviceKey { tenant: tenant.into(), device: device.into() })
+    (!tenant.is_empty() && !device.is_empty()).then(|| DeviceKey {
+        tenant: tenant.into(),
+        device: device.into(),
+    })
 }
 
 /// Ids that releases of this product give to schemas of events.
@@ -152,7 +170,10 @@ fn read_event(record: &Record) -> Result<SourceEvent, Unread> {
         | DecodeError::Trailing { .. }
         | DecodeError::Member { .. } => Unread::Foreign(error.to_string()),
     })?;
-    let key = DeviceKey { tenant: event.tenant.clone(), device: event.device.clone() };
+    let key = DeviceKey {
+        tenant: event.tenant.clone(),
+        device: event.device.clone(),
+    };
     // A wrong key breaks the order of the device's events, and state records are keyed by it.
     if device_key(&record.key).as_ref() != Some(&key) {
         return Err(foreign("its key is not the tenant/device that it holds"));

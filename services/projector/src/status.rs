@@ -44,7 +44,10 @@ impl Health {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.joined
-            && self.partitions.values().all(|partition| !matches!(partition.phase, Phase::Waiting { .. }))
+            && self
+                .partitions
+                .values()
+                .all(|partition| !matches!(partition.phase, Phase::Waiting { .. }))
     }
 }
 
@@ -58,18 +61,30 @@ impl Status {
     }
 
     pub(crate) fn joined(&self) {
-        self.change(|health| *health = Health { joined: true, ..Health::default() });
+        self.change(|health| {
+            *health = Health {
+                joined: true,
+                ..Health::default()
+            }
+        });
     }
 
     pub(crate) fn left(&self, trouble: Option<String>) {
-        self.change(|health| *health = Health { trouble, ..Health::default() });
+        self.change(|health| {
+            *health = Health {
+                trouble,
+                ..Health::default()
+            }
+        });
     }
 
     pub(crate) fn phase(&self, partition: Partition, phase: Phase) {
         self.change(|health| match health.partitions.get_mut(&partition) {
             Some(known) => known.phase = phase,
             None => {
-                health.partitions.insert(partition, PartitionHealth { phase, lag: None });
+                health
+                    .partitions
+                    .insert(partition, PartitionHealth { phase, lag: None });
             }
         });
     }

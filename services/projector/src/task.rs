@@ -113,9 +113,17 @@ impl Task {
         self.restore().await?;
         // The counts are taken from the documents themselves, which heals what a crash left askew.
         self.record_applied().await?;
-        self.claim.start(self.source).await.map_err(|error| Ended::Failed(error.to_string()))?;
+        self.claim
+            .start(self.source)
+            .await
+            .map_err(|error| Ended::Failed(error.to_string()))?;
         self.enter(Phase::Following);
-        tracing::info!(partition = self.number, source = self.source, state = self.state, "partition followed");
+        tracing::info!(
+            partition = self.number,
+            source = self.source,
+            state = self.state,
+            "partition followed"
+        );
         loop {
             self.check()?;
             self.turn().await?;
@@ -143,17 +151,23 @@ impl Task {
                     }
                     self.pause(self.shared.settings.retry_min).await?;
                 }
-                Err(error) if error.is_transient() => {
-                    self.wait_out("recovery", &error, &mut backoff).await?;
-                }
-                Err(error) => return Err(Ended::Failed(error.to_string())),
+                // Some errors need an operator, or another release. Holding the claim meanwhile leaves
+                // the other partitions in peace; giving it up would make all of them move, again and again.
+                Err(error) => self.wait_out("recovery", &error, &mut backoff).await?,
             }
         }
-        let Some(mut recovery) = recovery else { return Ok(()) };
+        let Some(mut recovery) = recovery else {
+            return Ok(());
+        };
         (self.source, self.state) = (recovery.source(), recovery.state());
         self.repair(&mut recovery).await?;
         let took_ms = began.elapsed().as_millis();
-        tracing::info!(partition = self.number, source = self.source, took_ms, "documents are level with the log");
+        tracing::info!(
+            partition = self.number,
+            source = self.source,
+            took_ms,
+            "documents are level with the log"
+        );
         Ok(())
     }
 
@@ -173,7 +187,10 @@ impl Task {
         let folded = committed.max(applied.as_ref().map(|applied| applied.source));
         self.report_lost(folded).await?;
         let age = micros(self.shared.settings.history_recovery_max);
-        let scope = Scope { history_from: (self.shared.clock)().saturating_sub(age), ..Scope::default() };
+        let scope = Scope {
+            history_from: (self.shared.clock)().saturating_sub(age),
+            ..Scope::default()
+        };
         *recovery =
             Some(Recovery::begin(&ports, self.rules.clone(), scope, applied.as_ref(), committed).await?);
         Ok(Step::More)
@@ -182,7 +199,9 @@ impl Task {
     /// Events that retention removed before they were folded are lost, and somebody must know.
     async fn report_lost(&mut self, folded: Option<Offset>) -> Result<(), RecoveryError> {
         let Some(folded) = folded else { return Ok(()) };
-        let start = bounds(&*self.shared.journal.reader, Topic::Events, self.number).await?.start;
+        let start = bounds(&*self.shared.journal.reader, Topic::Events, self.number)
+            .await?
+            .start;
         let lost = start.saturating_sub(folded);
         if lost > 0 {
             self.shared.metrics.lost.inc_by(lost);
@@ -214,7 +233,9 @@ impl Task {
             }
             after = page.next;
             if after.is_none() {
-                self.metrics.pending_timers.set(gauge(self.partition.pending_timers() as u64));
+                self.metrics
+                    .pending_timers
+                    .set(gauge(self.partition.pending_timers() as u64));
                 return Ok(());
             }
         }
@@ -222,7 +243,11 @@ impl Task {
 
     /// One look at the partition: a batch, if there is one, and what time has brought.
     async fn turn(&mut self) -> Result<(), Ended> {
-        let batch = match self.claim.next(self.size.records(), self.shared.settings.poll).await {
+        let batch = match self
+            .claim
+            .next(self.size.records(), self.shared.settings.poll)
+            .await
+        {
             Ok(batch) => batch,
             Err(TailError::Unavailable { reason }) => {
                 let mut backoff = Backoff::new(&self.shared.settings);
@@ -243,13 +268,15 @@ impl Task {
             let batch = SourceBatch::read(&batch.records, batch.next);
             self.process(&batch, now).await?;
             if let Some(newer) = batch.stopped {
-                return Err(Ended::Failed(newer.to_string()));
+                return Err(self.stand_still(&newer).await);
             }
             self.measure_lag().await;
         }
         let due = self.partition.due(now, self.shared.settings.reactions_max);
         self.append_reactions(due).await?;
-        self.metrics.pending_timers.set(gauge(self.partition.pending_timers() as u64));
+        self.metrics
+            .pending_timers
+            .set(gauge(self.partition.pending_timers() as u64));
         Ok(())
     }
 
@@ -270,7 +297,11 @@ impl Task {
     }
 
     fn applied(&self) -> Applied {
-        Applied { source: self.source, state: self.state, counts: self.partition.counts().clone() }
+        Applied {
+            source: self.source,
+            state: self.state,
+            counts: self.partition.counts().clone(),
+        }
     }
 
     fn enter(&mut self, phase: Phase) {

@@ -28,8 +28,16 @@ impl Weighter<Arc<DeviceKey>, Slot> for BySize {
 
 impl Cache {
     pub(super) fn new(bytes_max: u64) -> Self {
-        let items = usize::try_from(bytes_max / (SLOT_BYTES + DOCUMENT_BYTES)).unwrap_or(usize::MAX).max(1);
-        Self(Lru::with(items, bytes_max, BySize, DefaultHashBuilder::default(), Default::default()))
+        let items = usize::try_from(bytes_max / (SLOT_BYTES + DOCUMENT_BYTES))
+            .unwrap_or(usize::MAX)
+            .max(1);
+        Self(Lru::with(
+            items,
+            bytes_max,
+            BySize,
+            DefaultHashBuilder::default(),
+            Default::default(),
+        ))
     }
 
     pub(super) fn contains(&self, key: &Arc<DeviceKey>) -> bool {

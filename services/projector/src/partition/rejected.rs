@@ -23,7 +23,13 @@ pub(super) fn refused(rules: &Rules, event: &SourceEvent, reason: &str) -> NewRe
         original: cut(&original),
     };
     let kind = event.event.body.kind().name();
-    record(rules, record_key(&event.key), kind, event.traceparent.clone(), &rejected)
+    record(
+        rules,
+        record_key(&event.key),
+        kind,
+        event.traceparent.clone(),
+        &rejected,
+    )
 }
 
 /// The record of what is no event. What it holds is unknown, so none of it is shown.
@@ -34,10 +40,16 @@ pub(super) fn unreadable(rules: &Rules, unreadable: &Unreadable) -> NewRecord {
         tenant: tenant.into(),
         device: key.as_ref().map(|key| key.device.clone()),
         received_at: Micros::saturating_mul(unreadable.timestamp_ms, 1_000),
-        reason: format!("the record at offset {} is no event: {}", unreadable.offset, unreadable.reason).into(),
+        reason: format!(
+            "the record at offset {} is no event: {}",
+            unreadable.offset, unreadable.reason
+        )
+        .into(),
         original: "".into(),
     };
-    let key = key.as_ref().map_or_else(|| format!("{tenant}/").into(), record_key);
+    let key = key
+        .as_ref()
+        .map_or_else(|| format!("{tenant}/").into(), record_key);
     record(rules, key, UNREADABLE_KIND, None, &rejected)
 }
 
@@ -54,7 +66,12 @@ fn record(
         key,
         value: Some(rejected.encode()),
         timestamp_ms: rejected.received_at.div_euclid(1_000),
-        headers: Headers { kind: kind.into(), generation: rules.generation, traceparent, source_offset: None },
+        headers: Headers {
+            kind: kind.into(),
+            generation: rules.generation,
+            traceparent,
+            source_offset: None,
+        },
     }
 }
 

@@ -55,8 +55,14 @@ impl Watch {
     }
 
     pub(super) fn update(&mut self, document: &Document, source: Offset) {
-        let Self { status, last_seen, source, .. } = Self::of(document, source);
-        let moot = |pending: &Pending| pending.reaction.status != Status::Online && last_seen > self.last_seen;
+        let Self {
+            status,
+            last_seen,
+            source,
+            ..
+        } = Self::of(document, source);
+        let moot =
+            |pending: &Pending| pending.reaction.status != Status::Online && last_seen > self.last_seen;
         if self.pending.as_ref().is_some_and(moot) {
             self.contested = self.pending.take().map(|pending| Contested {
                 id: pending.reaction.id,
@@ -69,7 +75,11 @@ impl Watch {
 
     /// The event `id` came back.
     pub(super) fn read_back(&mut self, id: &str) {
-        if self.pending.as_ref().is_some_and(|pending| *pending.reaction.id == *id) {
+        if self
+            .pending
+            .as_ref()
+            .is_some_and(|pending| *pending.reaction.id == *id)
+        {
             self.pending = None;
         }
         if let Some(contested) = self.contested.as_mut().filter(|contested| *contested.id == *id) {
@@ -80,7 +90,10 @@ impl Watch {
     /// The sign of life that a verdict, now read back, did not know of.
     pub(super) fn take_contested(&mut self) -> Option<Sign> {
         let contested = self.contested.take_if(|contested| contested.read_back)?;
-        Some(Sign { offset: contested.sign, traceparent: None })
+        Some(Sign {
+            offset: contested.sign,
+            traceparent: None,
+        })
     }
 
     /// When there is next something to decide.
@@ -115,7 +128,10 @@ impl Watch {
             None => self.decide(key, clock, now, silence)?,
         };
         let until = now.max(clock).saturating_add(silence.pending_max);
-        self.pending = Some(Pending { reaction: reaction.clone(), until });
+        self.pending = Some(Pending {
+            reaction: reaction.clone(),
+            until,
+        });
         Some(Reaction::Presence(reaction))
     }
 
@@ -129,7 +145,10 @@ impl Watch {
         let last_seen = self.last_seen?;
         let (status, since) = match self.status {
             None => {
-                let sign = Sign { offset: self.source, traceparent: None };
+                let sign = Sign {
+                    offset: self.source,
+                    traceparent: None,
+                };
                 return Some(PresenceReaction::online(key, None, &sign, now));
             }
             Some(Status::Offline) => return None,
@@ -142,6 +161,13 @@ impl Watch {
                 }
             }
         };
-        Some(PresenceReaction::silence(key, status, self.status, self.source, since, now))
+        Some(PresenceReaction::silence(
+            key,
+            status,
+            self.status,
+            self.source,
+            since,
+            now,
+        ))
     }
 }

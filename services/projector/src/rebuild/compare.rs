@@ -74,7 +74,13 @@ async fn every_slice(
     let slices = options.slices.max(1);
     for partition in 0..journal.layout.partitions {
         for number in 0..slices {
-            let slice = Slice { journal, store, options, partition, slice: (number, slices) };
+            let slice = Slice {
+                journal,
+                store,
+                options,
+                partition,
+                slice: (number, slices),
+            };
             slice
                 .compare(refold, on_progress, &mut comparison)
                 .await
@@ -105,7 +111,11 @@ impl Slice<'_> {
             Some(refold) => Some(self.offset_at(refold.since).await?),
             None => None,
         };
-        let scope = Scope { history_from: Micros::MAX, refold_from, slice: Some(self.slice) };
+        let scope = Scope {
+            history_from: Micros::MAX,
+            refold_from,
+            slice: Some(self.slice),
+        };
         let applied = self.store.progress.applied(self.partition).await?;
         let mut scratch = Scratch::default();
         let mut ports = Ports {
@@ -149,8 +159,9 @@ impl Slice<'_> {
         let mut after: Option<PageKey> = None;
         loop {
             let documents = &self.store.documents;
-            let page =
-                documents.page_of_partition(self.partition, after.as_deref(), self.options.page_size).await?;
+            let page = documents
+                .page_of_partition(self.partition, after.as_deref(), self.options.page_size)
+                .await?;
             for stored in &page.documents {
                 let key = key_of(stored);
                 if scope.covers(&key) {
@@ -187,7 +198,12 @@ impl Slice<'_> {
             }
         };
         self.note(comparison, key.clone(), kind);
-        Some(Write { key, partition: self.partition, document, source })
+        Some(Write {
+            key,
+            partition: self.partition,
+            document,
+            source,
+        })
     }
 
     fn note(&self, comparison: &mut Comparison, key: DeviceKey, kind: Kind) {
@@ -199,10 +215,15 @@ impl Slice<'_> {
 
     async fn offset_at(&self, since: Micros) -> Result<Offset, RecoveryError> {
         let reader = &self.journal.reader;
-        let answers = reader.offset_at(Topic::Events, &[self.partition], since.div_euclid(1_000)).await;
+        let answers = reader
+            .offset_at(Topic::Events, &[self.partition], since.div_euclid(1_000))
+            .await;
         match answers.into_iter().next() {
             Some(Ok(offset)) => Ok(offset),
-            Some(Err(error)) => Err(RecoveryError::Log { topic: Topic::Events, error }),
+            Some(Err(error)) => Err(RecoveryError::Log {
+                topic: Topic::Events,
+                error,
+            }),
             None => Ok(0),
         }
     }

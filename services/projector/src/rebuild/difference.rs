@@ -58,9 +58,15 @@ fn walk(path: &str, expected: &Value, found: &Value, paths: &mut Vec<String>) {
         }
         return;
     };
-    let only_found = found_members.keys().filter(|name| !expected_members.contains_key(*name));
+    let only_found = found_members
+        .keys()
+        .filter(|name| !expected_members.contains_key(*name));
     for name in expected_members.keys().chain(only_found) {
-        let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        let below = if path.is_empty() {
+            name.clone()
+        } else {
+            format!("{path}.{name}")
+        };
         match (expected_members.get(name), found_members.get(name)) {
             (Some(expected), Some(found)) => walk(&below, expected, found, paths),
             (Some(_), None) | (None, Some(_)) => paths.push(below),
@@ -77,13 +83,24 @@ mod tests {
 
     #[test]
     fn differences_are_named_by_path() {
-        let expected = Document { tenant: "acme".into(), id: "bus".into(), version: 1, ..Document::default() };
+        let expected = Document {
+            tenant: "acme".into(),
+            id: "bus".into(),
+            version: 1,
+            ..Document::default()
+        };
         let mut found = expected.clone();
         assert!(paths(&expected, &found).is_empty());
         found.status = Some(Status::Online);
         found.fold.recent.push(1);
-        found.fields.0.insert("engine.speed".into(), schemas::Scalar::Integer(3));
+        found
+            .fields
+            .0
+            .insert("engine.speed".into(), schemas::Scalar::Integer(3));
         found.version = 2;
-        assert_eq!(paths(&expected, &found), ["fields", "fold", "status", "version"]);
+        assert_eq!(
+            paths(&expected, &found),
+            ["fields.engine", "fold", "status", "version"]
+        );
     }
 }

@@ -23,12 +23,20 @@ pub(super) struct ReplaySlot {
 
 impl ReplaySlot {
     pub(super) fn of(stored: Option<Stored>) -> Self {
-        Self { slot: stored.into(), ..Self::default() }
+        Self {
+            slot: stored.into(),
+            ..Self::default()
+        }
     }
 
     pub(super) fn write(&self, key: &DeviceKey, partition: Partition) -> Option<Write> {
         let source = self.slot.source.filter(|_| self.dirty)?;
-        Some(Write { key: key.clone(), partition, document: self.slot.document.clone(), source })
+        Some(Write {
+            key: key.clone(),
+            partition,
+            document: self.slot.document.clone(),
+            source,
+        })
     }
 
     fn holds(&self, source: Offset) -> bool {
@@ -42,10 +50,14 @@ impl ReplaySlot {
         let ahead = self.slot.source.is_some_and(|known| known > record.source);
         if ahead {
             // Of the changes that lacked a record, those up to this one are accounted for.
-            self.missing.retain(|missing| missing.headers.source_offset > Some(record.source));
+            self.missing
+                .retain(|missing| missing.headers.source_offset > Some(record.source));
             return;
         }
-        self.slot = Slot { document: record.document.clone(), source: Some(record.source) };
+        self.slot = Slot {
+            document: record.document.clone(),
+            source: Some(record.source),
+        };
         self.missing.clear();
         self.dirty = true;
     }
@@ -70,7 +82,12 @@ pub(super) struct Replay<'a> {
 
 impl<'a> Replay<'a> {
     pub(super) fn new(rules: &'a Rules, scope: &'a Scope) -> Self {
-        Self { rules, scope, slots: FxHashMap::default(), history: Vec::new() }
+        Self {
+            rules,
+            scope,
+            slots: FxHashMap::default(),
+            history: Vec::new(),
+        }
     }
 
     pub(super) fn know(&mut self, key: Arc<DeviceKey>, slot: ReplaySlot) {

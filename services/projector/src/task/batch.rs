@@ -40,7 +40,11 @@ mod tests {
 
     #[test]
     fn heavy_events_make_small_batches_and_light_ones_large() {
-        let settings = Settings { batch_records_max: 1_000, batch_bytes_max: 1 << 20, ..Settings::default() };
+        let settings = Settings {
+            batch_records_max: 1_000,
+            batch_bytes_max: 1 << 20,
+            ..Settings::default()
+        };
         let mut size = BatchSize::new(&settings);
         for _ in 0..40 {
             size.observe(10, 10 << 18);

@@ -16,18 +16,22 @@ use crate::source::SourceBatch;
 
 impl Task {
     /// One batch, from its documents to `applied`.
-    pub(super) async fn process(
-        &mut self,
-        batch: &SourceBatch,
-        now: schemas::Micros,
-    ) -> Result<(), Ended> {
+    pub(super) async fn process(&mut self, batch: &SourceBatch, now: schemas::Micros) -> Result<(), Ended> {
         let fetched = self.prefetch(batch).await?;
         let began = Instant::now();
         let decision = self.partition.handle(batch, fetched, now);
         self.metrics.folded(batch.len(), began.elapsed());
         self.size.observe(batch.len(), batch.bytes + decision.bytes);
         self.count_events(&decision);
-        let Decision { state, next, writes, history, reactions, rejected, .. } = decision;
+        let Decision {
+            state,
+            next,
+            writes,
+            history,
+            reactions,
+            rejected,
+            ..
+        } = decision;
         self.append_rejected(rejected).await;
         if !reactions.is_empty() {
             // Before the commit: a cause that is committed is not looked at again.
@@ -63,8 +67,11 @@ impl Task {
     }
 
     pub(super) async fn record_applied(&mut self) -> Result<(), Ended> {
-        let (progress, number, applied) =
-            (Arc::clone(&self.shared.store.progress), self.number, Arc::new(self.applied()));
+        let (progress, number, applied) = (
+            Arc::clone(&self.shared.store.progress),
+            self.number,
+            Arc::new(self.applied()),
+        );
         self.insist_on_store("applied", move || {
             let (progress, applied) = (Arc::clone(&progress), Arc::clone(&applied));
             async move { progress.set_applied(number, &applied).await }
@@ -77,8 +84,10 @@ impl Task {
         let mut backoff = Backoff::new(&self.shared.settings);
         while !reactions.is_empty() {
             let generation = self.rules.generation;
-            let records =
-                reactions.iter().map(|reaction| reaction.record(self.number, generation)).collect();
+            let records = reactions
+                .iter()
+                .map(|reaction| reaction.record(self.number, generation))
+                .collect();
             let deadline = self.shared.settings.append_deadline;
             let answers = self.shared.journal.appender.append(records, deadline).await;
             let mut failed = Vec::new();
@@ -111,8 +120,12 @@ impl Task {
         if missing.is_empty() {
             return Ok(Vec::new());
         }
-        let keys: Arc<Vec<_>> =
-            Arc::new(missing.iter().map(|key| (self.number, state::DeviceKey::clone(key))).collect());
+        let keys: Arc<Vec<_>> = Arc::new(
+            missing
+                .iter()
+                .map(|key| (self.number, state::DeviceKey::clone(key)))
+                .collect(),
+        );
         let documents = Arc::clone(&self.shared.store.documents);
         let found = self
             .insist_on_store("prefetch", move || {
@@ -128,11 +141,19 @@ impl Task {
         if rejected.is_empty() {
             return;
         }
-        let answers =
-            self.shared.journal.appender.append(rejected, self.shared.settings.append_deadline).await;
+        let answers = self
+            .shared
+            .journal
+            .appender
+            .append(rejected, self.shared.settings.append_deadline)
+            .await;
         let failed = answers.iter().filter(|answer| answer.is_err()).count();
         if failed > 0 {
-            tracing::warn!(partition = self.number, failed, "rejected records were not confirmed");
+            tracing::warn!(
+                partition = self.number,
+                failed,
+                "rejected records were not confirmed"
+            );
         }
     }
 

@@ -20,7 +20,11 @@ pub(super) struct Backoff {
 
 impl Backoff {
     pub(super) fn new(settings: &Settings) -> Self {
-        Self { min: settings.retry_min, max: settings.retry_max, next: settings.retry_min }
+        Self {
+            min: settings.retry_min,
+            max: settings.retry_max,
+            next: settings.retry_min,
+        }
     }
 
     pub(super) fn reset(&mut self) {
@@ -61,10 +65,25 @@ impl Task {
     ) -> Result<(), Ended> {
         self.metrics.retried(what);
         tracing::warn!(partition = self.number, what, %reason, "trying again");
-        self.shared.status.phase(self.number, Phase::Waiting { reason: format!("{what}: {reason}") });
+        self.shared.status.phase(
+            self.number,
+            Phase::Waiting {
+                reason: format!("{what}: {reason}"),
+            },
+        );
         self.pause(backoff.wait()).await?;
         self.shared.status.phase(self.number, self.phase.clone());
         Ok(())
+    }
+
+    /// Folds no further until the partition is given up: a later release may take it then.
+    pub(super) async fn stand_still(&mut self, reason: &(impl Display + ?Sized)) -> Ended {
+        let mut backoff = Backoff::new(&self.shared.settings);
+        loop {
+            if let Err(ended) = self.wait_out("schema", reason, &mut backoff).await {
+                return ended;
+            }
+        }
     }
 
     /// Does `operation` until the store has done it.
@@ -81,10 +100,8 @@ impl Task {
         loop {
             match operation().await {
                 Ok(done) => return Ok(done),
-                Err(error @ StoreError::Unavailable { .. }) => self.wait_out(what, &error, &mut backoff).await?,
-                Err(error @ (StoreError::Corrupt { .. } | StoreError::BadPage)) => {
-                    return Err(Ended::Failed(error.to_string()));
-                }
+                // A row that cannot be read needs an operator; nothing is gained by giving up the claim.
+                Err(error) => self.wait_out(what, &error, &mut backoff).await?,
             }
         }
     }

@@ -1,0 +1,130 @@
+//! A store that is away for a while.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use journal::Partition;
+use state::{DeviceKey, Documents, Page, Store, StoreError, Stored, Write};
+
+use crate::events::{event, fleet, speed};
+use crate::truth::assert_true;
+use crate::world::{START, World, quick, until};
+
+/// Documents that cannot be reached while `away`.
+struct Flaky {
+    inner: Arc<dyn Documents>,
+    away: Arc<AtomicBool>,
+}
+
+impl Flaky {
+    fn reach(&self) -> Result<&dyn Documents, StoreError> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable {
+                reason: "it is away".to_owned(),
+            });
+        }
+        Ok(&*self.inner)
+    }
+}
+
+#[async_trait]
+impl Documents for Flaky {
+    async fn get(&self, keys: &[(Partition, DeviceKey)]) -> Result<Vec<Option<Stored>>, StoreError> {
+        self.reach()?.get(keys).await
+    }
+
+    async fn write(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        self.reach()?.write(writes).await
+    }
+
+    async fn page(
+        &self,
+        tenant: &str,
+        partitions: &[Partition],
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        self.reach()?.page(tenant, partitions, after, limit).await
+    }
+
+    async fn page_of_partition(
+        &self,
+        partition: Partition,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        self.reach()?.page_of_partition(partition, after, limit).await
+    }
+
+    async fn tenants_of(&self, device: &str) -> Result<Vec<Box<str>>, StoreError> {
+        self.reach()?.tenants_of(device).await
+    }
+
+    async fn devices_at(&self, location: &str) -> Result<Vec<DeviceKey>, StoreError> {
+        self.reach()?.devices_at(location).await
+    }
+}
+
+fn flaky(store: &Store) -> (Store, Arc<AtomicBool>) {
+    let away = Arc::new(AtomicBool::new(false));
+    let documents = Arc::new(Flaky {
+        inner: Arc::clone(&store.documents),
+        away: Arc::clone(&away),
+    });
+    (
+        Store {
+            documents,
+            ..store.clone()
+        },
+        away,
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_away_is_waited_for_with_the_claim_kept() {
+    let world = World::new().await;
+    let (store, away) = flaky(&world.store);
+    let running = world.start_with(quick(), world.journal.clone(), store);
+    world.append(&fleet(START, 30, 1)).await;
+    world.quiet(&world.store).await;
+    away.store(true, Ordering::SeqCst);
+    world.append(&fleet(START + 1_000_000, 30, 2)).await;
+    until("it says what it waits for", async || !running.health().is_ready()).await;
+    assert!(running.counter("wakeline_projector_retries_total") > 0);
+    away.store(false, Ordering::SeqCst);
+    world.quiet(&world.store).await;
+    assert_true(&world, &world.store).await;
+    until("it is ready again", async || running.health().is_ready()).await;
+    assert_eq!(running.counter("wakeline_projector_restarts_total"), 0);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_projector_that_waits_for_its_store_stops_when_asked() {
+    let world = World::new().await;
+    let (store, away) = flaky(&world.store);
+    away.store(true, Ordering::SeqCst);
+    let running = world.start_with(quick(), world.journal.clone(), store);
+    world.append(&[event("a", "bus", START, speed(1))]).await;
+    until("it waits", async || {
+        let health = running.health();
+        health.joined && !health.is_ready()
+    })
+    .await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_that_change_nothing_move_applied_too() {
+    let world = World::new().await;
+    let running = world.start(quick());
+    let first = event("a", "bus", START, speed(1));
+    world.append(std::slice::from_ref(&first)).await;
+    world.quiet(&world.store).await;
+    let records = world.read_all(journal::Topic::State).await.len();
+    world.append(&[first.clone(), first]).await;
+    world.quiet(&world.store).await;
+    assert_eq!(world.read_all(journal::Topic::State).await.len(), records);
+    running.stop().await;
+}
