@@ -17,7 +17,7 @@ use super::client::{self, ConnectError, Context};
 use super::read::KafkaReader;
 use super::settings::Settings;
 use crate::ports::{AdminError, TopicDescription};
-use crate::{Admin, Appender as _, Headers, NewRecord, Reader as _, Topic};
+use crate::{Admin, Appender as _, Headers, NewRecord, Partition, Reader as _, Topic};
 
 /// Bytes of `wakeline.control` read at once.
 const BLOCK_BYTES: usize = 1024 * 1024;
@@ -121,20 +121,36 @@ impl KafkaAdmin {
         ))
     }
 
-    /// Waits until `topics` can be used.
-    async fn await_led(&self, topics: &[Topic]) -> Result<(), AdminError> {
+    /// Waits until `topics` can be used: every partition has a leader, and that leader answers. A
+    /// broker names a leader before it has made the partition's log.
+    async fn await_usable(&self, topics: &[Topic]) -> Result<(), AdminError> {
         let until = Instant::now() + self.settings.connect_timeout;
         loop {
-            let found = self.found().await?;
-            let led = |topic: &Topic| found.iter().any(|seen| seen.topic == *topic && seen.led);
-            if topics.iter().all(led) {
+            let Some(missing) = self.not_usable(topics).await? else {
                 return Ok(());
-            }
+            };
             if Instant::now() >= until {
-                return Err(self.error("new topics have no leader", "not within the time given"));
+                return Err(self.error("new topics cannot be used", missing));
             }
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// Why `topics` cannot be used yet.
+    async fn not_usable(&self, topics: &[Topic]) -> Result<Option<String>, AdminError> {
+        let found = self.found().await?;
+        for topic in topics {
+            let name = self.settings.topic_name(*topic);
+            let Some(seen) = found.iter().find(|seen| seen.topic == *topic && seen.led) else {
+                return Ok(Some(format!("{name} has partitions without a leader")));
+            };
+            let partitions: Vec<Partition> = (0..seen.partitions).collect();
+            let bounds = self.reader.bounds(*topic, &partitions).await;
+            if let Some(error) = bounds.into_iter().find_map(Result::err) {
+                return Ok(Some(format!("{name}: {error}")));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -197,7 +213,7 @@ impl Admin for KafkaAdmin {
                 }
             }
         }
-        self.await_led(&missing).await
+        self.await_usable(&missing).await
     }
 
     async fn layout(&self) -> Result<Option<Layout>, AdminError> {
@@ -211,8 +227,10 @@ impl Admin for KafkaAdmin {
             return Ok(None);
         }
         let bounds = self.reader.bounds(Topic::Control, &[0]).await;
-        let Some(Ok(bounds)) = bounds.into_iter().next() else {
-            return Err(self.error(TRIED, "the topic of the configuration has no reachable leader"));
+        let bounds = match bounds.into_iter().next() {
+            Some(Ok(bounds)) => bounds,
+            Some(Err(error)) => return Err(self.error(TRIED, error)),
+            None => return Err(self.error(TRIED, "no answer")),
         };
         let mut layout = None;
         let mut next = bounds.start;
