@@ -13,6 +13,7 @@ pub mod layout;
 pub mod placement;
 pub mod ports;
 pub mod topic;
+pub mod traces;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ pub use ports::{
 };
 pub use schemas::Micros;
 pub use topic::Topic;
+pub use traces::Traces;
 
 /// Number of a partition within its topic, from 0.
 pub type Partition = u32;

@@ -9,6 +9,7 @@ pub mod config;
 pub mod demo;
 pub mod migrate;
 pub mod rebuild;
+pub mod schema_registry;
 pub mod simulate;
 pub mod storage;
 pub mod tail;
@@ -127,6 +128,9 @@ async fn execute(invocation: Invocation) -> ExitCode {
 async fn serve(config: &Config, clock: Clock) -> Result<(), RunError> {
     let registry = Registry::new();
     let listeners = Listeners::bind(config).await?;
+    if let Some(url) = &config.schema_registry {
+        schema_registry::register(url).await.map_err(|error| RunError::Task(error.to_string()))?;
+    }
     let opened = storage::open(config, &clock, &registry).await?;
     let mut node = Node::start(config, opened, listeners, clock, registry).await?;
     let outcome = tokio::select! {

@@ -7,6 +7,7 @@ use access::http::Traceparent;
 use gateway::front_door::Observer;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
+use journal::Traces;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator as _};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
@@ -44,6 +45,31 @@ impl Observer for Traced {
 
     fn end(&self, span: &Span, status: StatusCode) {
         span.record("http.response.status_code", status.as_u16());
+    }
+}
+
+/// Continues the traces of records: what the projector and the gateway do with a record becomes part of
+/// the trace of the request that appended it.
+#[must_use]
+pub fn of_records() -> Traces {
+    let propagator = TraceContextPropagator::new();
+    Traces::new(move |name, traceparent| {
+        let span = tracing::info_span!("record", otel.name = name, otel.kind = "consumer");
+        // A trace that cannot be continued is a span of its own.
+        drop(span.set_parent(propagator.extract(&OfRecord(traceparent))));
+        span
+    })
+}
+
+struct OfRecord<'a>(&'a str);
+
+impl Extractor for OfRecord<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        (key == TRACEPARENT).then_some(self.0)
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        vec![TRACEPARENT]
     }
 }
 
