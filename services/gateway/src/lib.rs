@@ -4,6 +4,7 @@
 //! for each connection a cursor. It keeps nothing that another gateway would need. What a stream wants
 //! is a [`Subscription`]; how it is spelled on the wire is a [`Dialect`]'s business.
 
+pub mod device_socket;
 pub mod dialect;
 pub mod engine;
 pub mod front_door;
@@ -12,6 +13,7 @@ pub mod open;
 pub mod settings;
 pub mod subscription;
 
+pub use device_socket::{DeviceSocketSettings, DeviceSockets};
 pub use dialect::Dialect;
 pub use engine::{Adoption, Counts, Engine, Refused, Seat, Sink};
 pub use front_door::{FrontDoor, FrontDoorSettings};

@@ -8,9 +8,12 @@ use std::time::Duration;
 use access::events::{Accepted, EventSink, Outcome, Reason, Rejection, Submission, record};
 use access::{AdminToken, Administration, Directory, NodeKey, Principal};
 use async_trait::async_trait;
+use gateway::device_socket::{self, DeviceSockets};
 use gateway::front_door::{FrontDoor, FrontDoorSettings, Log, Wiring};
 use gateway::native::Native;
-use gateway::{Engine, NativeSettings, OpenSettings, SchemaRegistry, Settings, Streams};
+use gateway::{
+    DeviceSocketSettings, Engine, NativeSettings, OpenSettings, SchemaRegistry, Settings, Streams,
+};
 use journal::{Clock, Journal, Position};
 use schemas::control::Layout;
 use schemas::{Document, Event, json};
@@ -49,6 +52,7 @@ pub(crate) struct Gateway {
     pub(crate) administration: Arc<Administration>,
     pub(crate) clock: Clock,
     pub(crate) cancel: CancellationToken,
+    pub(crate) sockets: Arc<DeviceSockets>,
     _dir: tempfile::TempDir,
 }
 
@@ -119,6 +123,15 @@ impl Gateway {
             directory: Arc::clone(&directory),
             clock: Arc::clone(&clock),
         });
+        let sockets = Arc::new(DeviceSockets::new(device_socket::Wiring {
+            settings: DeviceSocketSettings::default(),
+            engine: engine.clone(),
+            journal: journal.clone(),
+            store: store.clone(),
+            directory: Arc::clone(&directory),
+            events: Arc::clone(&sink) as _,
+            clock: Arc::clone(&clock),
+        }));
         let native = Native::new(
             NativeSettings::default(),
             journal.clone(),
@@ -131,7 +144,11 @@ impl Gateway {
             Wiring {
                 settings: options.door,
                 streams: Some(Arc::new(streams)),
-                services: vec![Arc::new(native), Arc::new(SchemaRegistry)],
+                services: vec![
+                    Arc::new(native),
+                    Arc::clone(&sockets) as _,
+                    Arc::new(SchemaRegistry),
+                ],
                 tls: options.tls,
                 observer: Arc::new(Log),
                 clock: Arc::clone(&clock),
@@ -150,6 +167,7 @@ impl Gateway {
             administration,
             clock,
             cancel,
+            sockets,
             _dir: dir,
         }
     }

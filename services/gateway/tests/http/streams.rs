@@ -234,13 +234,11 @@ async fn a_web_socket_gets_events_and_may_change_what_it_sees() {
         .unwrap();
     gateway.append("bus", READING).await;
     assert_eq!(next(&mut socket, "event").await["event"]["device"], "bus");
-    eprintln!("first ok");
     socket
         .send(Message::text(r#"{"type":"update","device":["tram"]}"#))
         .await
         .unwrap();
     next(&mut socket, "updated").await;
-    eprintln!("updated ok");
     gateway.append("bus", READING).await;
     gateway.append("tram", READING).await;
     assert_eq!(next(&mut socket, "event").await["event"]["device"], "tram");

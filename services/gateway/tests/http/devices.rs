@@ -1,0 +1,222 @@
+//! `GET /v1/connect`: sockets of devices.
+
+use std::sync::Arc;
+
+use futures::{SinkExt as _, StreamExt as _};
+use journal::Topic;
+use schemas::document::DeviceCommand;
+use schemas::event::CommandStatus;
+use schemas::{Body, Document, Event};
+use serde_json::{Value, json};
+use state::{DeviceKey, Write};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use crate::harness::{Gateway, Options, within};
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+async fn connect(gateway: &Gateway) -> Socket {
+    let token = gateway
+        .token(json!({"role": "device", "tenant": "acme", "devices": ["bus"]}))
+        .await;
+    let url = format!("ws://{}/v1/connect?token={token}", gateway.address);
+    within("the upgrade", connect_async(url)).await.unwrap().0
+}
+
+async fn next(socket: &mut Socket) -> Value {
+    loop {
+        match within("a message", socket.next()).await.unwrap().unwrap() {
+            Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+            other => assert!(other.is_ping(), "{other:?}"),
+        }
+    }
+}
+
+async fn closed_with(socket: &mut Socket) -> u16 {
+    loop {
+        if let Message::Close(frame) = within("the end", socket.next()).await.unwrap().unwrap() {
+            return frame.unwrap().code.into();
+        }
+    }
+}
+
+/// The first event of the device that `wanted` accepts, once it is there.
+async fn appended(gateway: &Gateway, wanted: impl Fn(&Event) -> bool) -> Event {
+    let partition = journal::Placement::new("acme", 2, 4).of("bus");
+    within("the event", async {
+        loop {
+            let block = gateway
+                .journal
+                .reader
+                .read(Topic::Events, partition, 0, 1 << 20)
+                .await
+                .unwrap();
+            let events = block
+                .records
+                .iter()
+                .map(|record| Event::decode(record.value.as_ref().unwrap()).unwrap());
+            if let Some(event) = events.into_iter().find(|event| wanted(event)) {
+                return event;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+}
+
+fn is_presence(event: &Event, connected: bool) -> bool {
+    matches!(&event.body, Body::Presence(presence) if presence.connected == Some(connected) && presence.session.is_some())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_are_acknowledged_and_mistakes_are_named() {
+    let gateway = Gateway::start(Options::default()).await;
+    let mut socket = connect(&gateway).await;
+    socket
+        .send(Message::text(
+            r#"{"kind":"log","level":"info","message":"up","seq":7}"#,
+        ))
+        .await
+        .unwrap();
+    assert_eq!(next(&mut socket).await, json!({"ack": 7}));
+    let several = r#"[{"kind":"telemetry","fields":{"a":1},"id":"e1"},{"kind":"nonsense"}]"#;
+    socket.send(Message::text(several)).await.unwrap();
+    assert_eq!(next(&mut socket).await, json!({"ack": "e1"}));
+    let refused = next(&mut socket).await;
+    assert_eq!(refused["index"], 1, "{refused}");
+    socket.send(Message::text("{\"kind\":")).await.unwrap();
+    assert!(
+        next(&mut socket).await["error"]
+            .as_str()
+            .unwrap()
+            .starts_with("not JSON")
+    );
+    socket.send(Message::binary(vec![1, 2])).await.unwrap();
+    assert!(next(&mut socket).await["error"].is_string());
+    appended(&gateway, |event| event.seq == Some(7)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_connection_is_the_presence() {
+    let gateway = Gateway::start(Options::default()).await;
+    let mut socket = connect(&gateway).await;
+    appended(&gateway, |event| is_presence(event, true)).await;
+    socket.close(None).await.unwrap();
+    appended(&gateway, |event| is_presence(event, false)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newer_connection_replaces_the_older() {
+    let gateway = Gateway::start(Options::default()).await;
+    let mut older = connect(&gateway).await;
+    appended(&gateway, |event| is_presence(event, true)).await;
+    let mut newer = connect(&gateway).await;
+    assert_eq!(closed_with(&mut older).await, 4001);
+    newer
+        .send(Message::text(r#"{"kind":"telemetry","seq":1}"#))
+        .await
+        .unwrap();
+    assert_eq!(next(&mut newer).await, json!({"ack": 1}));
+    assert_eq!(gateway.sockets.count(), 1);
+}
+
+const COMMAND: &str =
+    r#"{"kind":"command","command_id":"c1","type":"reboot","status":"queued","input":{"delay":3}}"#;
+
+async fn delivered(gateway: &Gateway, id: &str) {
+    let is_delivered = |event: &Event| {
+        matches!(&event.body, Body::Command(command)
+            if &*command.command_id == id && command.status == CommandStatus::Delivered)
+    };
+    appended(gateway, is_delivered).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_comes_down_and_its_steps_go_up() {
+    let gateway = Gateway::start(Options::default()).await;
+    let mut socket = connect(&gateway).await;
+    gateway.append("bus", COMMAND).await;
+    let frame = next(&mut socket).await;
+    assert_eq!(frame["command"]["command_id"], "c1");
+    assert_eq!(frame["command"]["input"], json!({"delay": 3}));
+    delivered(&gateway, "c1").await;
+    let done = r#"{"kind":"command","command_id":"c1","status":"success","output":"ok","seq":2}"#;
+    socket.send(Message::text(done)).await.unwrap();
+    assert_eq!(next(&mut socket).await, json!({"ack": 2}));
+    let step = appended(&gateway, |event| event.seq == Some(2)).await;
+    let Body::Command(command) = step.body else {
+        panic!("{step:?}")
+    };
+    assert_eq!(
+        (&*command.command_type, command.input.as_deref()),
+        ("reboot", Some(r#"{"delay":3}"#))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_that_were_queued_before_come_down_first() {
+    let gateway = Gateway::start(Options::default()).await;
+    let waiting = DeviceCommand {
+        command_id: "c0".into(),
+        command_type: "update".into(),
+        input: None,
+        connection: None,
+        status: CommandStatus::Queued,
+        output: None,
+        created: 1,
+        modified: 1,
+        by: None,
+        expires_at: None,
+    };
+    let document = Document {
+        tenant: "acme".into(),
+        id: "bus".into(),
+        commands: vec![waiting],
+        ..Document::default()
+    };
+    let key = DeviceKey {
+        tenant: "acme".into(),
+        device: "bus".into(),
+    };
+    let partition = journal::Placement::new("acme", 2, 4).of("bus");
+    let write = Write {
+        key,
+        partition,
+        document: Some(Arc::new(document)),
+        source: 0,
+    };
+    gateway.store.documents.write(vec![write]).await.unwrap();
+    gateway.append("bus", COMMAND).await;
+    let mut socket = connect(&gateway).await;
+    assert_eq!(next(&mut socket).await["command"]["command_id"], "c0");
+    assert_eq!(next(&mut socket).await["command"]["command_id"], "c1");
+    delivered(&gateway, "c0").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_drains_closes_its_devices_and_answers_what_they_sent() {
+    let gateway = Gateway::start(Options::default()).await;
+    let mut socket = connect(&gateway).await;
+    appended(&gateway, |event| is_presence(event, true)).await;
+    let drained = gateway.sockets.drain();
+    let (code, ()) = within("the drain", async {
+        tokio::join!(closed_with(&mut socket), drained)
+    })
+    .await;
+    assert_eq!(code, 1012);
+    appended(&gateway, |event| is_presence(event, false)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_devices_connect_and_only_by_web_socket() {
+    let gateway = Gateway::start(Options::default()).await;
+    assert_eq!(gateway.get("/v1/connect").await.status, 403);
+    assert_eq!(gateway.get_as("bad", "/v1/connect").await.status, 401);
+    let device = gateway
+        .token(json!({"role": "device", "tenant": "acme", "devices": ["bus"]}))
+        .await;
+    let answer = gateway.get_as(&device, "/v1/connect").await;
+    assert_eq!(answer.status, 426, "{answer:?}");
+}
