@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use journal::{Clock, Journal, Offset, Partition, Tail, TailError, Topic};
 use parking_lot::{Mutex, RwLock};
@@ -41,6 +42,7 @@ pub(crate) struct Feed {
 /// A ring, and which one: it is replaced when the log does not continue where it ended.
 struct Generation {
     number: u64,
+    begun: Place,
     ring: Ring,
 }
 
@@ -91,6 +93,14 @@ impl Feed {
         })
     }
 
+    /// Where the ring began, once it is open: the live end of whoever wanted it before.
+    pub(crate) fn begun(&self) -> Option<FeedPosition> {
+        self.ring.read().as_ref().map(|current| FeedPosition {
+            generation: current.number,
+            place: current.begun,
+        })
+    }
+
     /// What follows `at`.
     pub(crate) fn pull(&self, at: FeedPosition) -> Pulled {
         let guard = self.ring.read();
@@ -136,6 +146,7 @@ impl Feed {
         let number = guard.as_ref().map_or(0, |current| current.number + 1);
         *guard = Some(Generation {
             number,
+            begun: place,
             ring: Ring::new(place),
         });
         drop(guard);
@@ -326,14 +337,13 @@ impl Follower {
         }
     }
 
-    /// Begins the ring at the log's end. If that could not be asked at first, it begins where the log
-    /// stood when the feed was first wanted: what was acknowledged since then has been promised.
+    /// Begins the ring at the log's end. If that could not be asked soon, it begins where the log stood
+    /// when the feed was first wanted: what was acknowledged since then has been promised.
     async fn begin(&self, wanted_ms: i64) -> Option<Offset> {
-        let mut since_ms = None;
         let (topic, partition) = (self.feed.topic, self.feed.partition);
         let mut idle = Idle::default();
         loop {
-            match self.place(since_ms).await {
+            match self.place(wanted_ms).await {
                 Ok(place) => {
                     self.feed.begin(place);
                     self.feed.set_unavailable(false);
@@ -342,9 +352,6 @@ impl Follower {
                 Err(error) => {
                     tracing::warn!(topic = topic.name(), partition, %error, "a partition cannot be followed yet");
                     self.feed.set_unavailable(true);
-                    if self.feed.end().is_none() {
-                        since_ms = Some(wanted_ms);
-                    }
                 }
             }
             tokio::time::sleep(self.shared.settings.tail_retry).await;
@@ -354,7 +361,7 @@ impl Follower {
         }
     }
 
-    async fn place(&self, since_ms: Option<i64>) -> Result<Place, journal::ReadError> {
+    async fn place(&self, wanted_ms: i64) -> Result<Place, journal::ReadError> {
         let unavailable = || journal::ReadError::Unavailable {
             reason: "the log gave no answer".to_owned(),
         };
@@ -362,20 +369,16 @@ impl Follower {
         let mut bounds = self.shared.ends.bounds(topic, &[partition]).await;
         let end = bounds.pop().unwrap_or_else(|| Err(unavailable()))?.end;
         let now_ms = (self.shared.clock)() / 1_000;
-        let Some(since_ms) = since_ms else {
+        // Streams wait for `ends_timeout` before they are answered, not longer.
+        let is_soon = now_ms - wanted_ms < millis(self.shared.settings.ends_timeout) / 2;
+        if is_soon || self.feed.end().is_some() {
             return Ok(Place {
                 next: end,
                 time_ms: now_ms,
             });
-        };
-        let slack_ms = i64::try_from(ACKNOWLEDGED_WITHIN.as_millis()).unwrap_or(i64::MAX);
-        let time_ms = since_ms.saturating_sub(slack_ms);
-        let mut offsets = self
-            .shared
-            .journal
-            .reader
-            .offset_at(topic, &[partition], time_ms)
-            .await;
+        }
+        let time_ms = wanted_ms.saturating_sub(millis(ACKNOWLEDGED_WITHIN));
+        let mut offsets = self.shared.journal.reader.offset_at(topic, &[partition], time_ms).await;
         let next = offsets.pop().unwrap_or_else(|| Err(unavailable()))?.min(end);
         Ok(Place { next, time_ms })
     }
@@ -473,7 +476,11 @@ impl Follower {
 }
 
 /// Ingest answers within this of receiving an event, and record times are times of receipt.
-const ACKNOWLEDGED_WITHIN: std::time::Duration = std::time::Duration::from_secs(15);
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(15);
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
 
 #[derive(Default)]
 struct Idle {

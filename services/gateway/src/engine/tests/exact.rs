@@ -65,11 +65,23 @@ fn settings() -> impl Strategy<Value = Settings> {
 struct Expectation {
     devices: DeviceSet,
     birth: Vec<Option<Offset>>,
+    /// The log's ends when the client came first: a live start lies at or before them.
+    ends: [Offset; PARTITIONS as usize],
     received: Received,
     resets: usize,
 }
 
 impl Expectation {
+    /// Where the client has no position, it is live from here on.
+    fn opened(&mut self, world: &World, client: &Client) {
+        for (partition, (_, end)) in (0..).zip(world.bounds(Topic::Events)) {
+            let position = client.cursor.as_ref().and_then(|cursor| cursor.position(partition));
+            if position.is_none() {
+                self.ends[partition as usize] = end;
+            }
+        }
+    }
+
     /// Takes a frame and holds its cursor to what came before it.
     fn take(&mut self, world: &World, frame: &Frame) {
         if frame.control() == Some("reset") {
@@ -92,7 +104,9 @@ impl Expectation {
     fn check(&mut self, world: &World, partition: Partition, position: Offset) {
         let part = world.log.part(Topic::Events, partition);
         let received = self.received.entry(partition).or_default();
-        let birth = *self.birth[partition as usize].get_or_insert(position);
+        // The first cursor may come late: all since the opening counts.
+        let end = self.ends[partition as usize];
+        let birth = *self.birth[partition as usize].get_or_insert(position.min(end));
         let received: BTreeSet<Offset> = received.iter().copied().collect();
         assert!(received.iter().all(|offset| *offset < position), "{partition}: {received:?} and {position}");
         for record in part.records.iter().filter(|record| (birth..position).contains(&record.offset)) {
@@ -136,6 +150,7 @@ async fn scenario(settings: Settings, seed: u64, ops: Vec<Op>) {
             Expectation {
                 devices: client.subscription.selection.devices.clone(),
                 birth: (0..PARTITIONS).map(start).collect(),
+                ends: [0; PARTITIONS as usize],
                 received: Received::new(),
                 resets: 0,
             }
@@ -143,7 +158,11 @@ async fn scenario(settings: Settings, seed: u64, ops: Vec<Op>) {
         .collect();
 
     for op in ops {
+        let opens = if let Op::Open { client } = &op { Some(*client) } else { None };
         apply(&mut world, &mut clients, op).await;
+        if let Some(client) = opens {
+            expectations[client].opened(&world, &clients[client]);
+        }
         for (client, expectation) in clients.iter_mut().zip(&mut expectations) {
             for frame in client.take() {
                 expectation.take(&world, &frame);
@@ -167,6 +186,7 @@ async fn apply(world: &mut World, clients: &mut [Client], op: Op) {
         Op::Cut { client } => world.cut(&mut clients[client]),
         Op::Open { client } => {
             if clients[client].token.is_none() {
+                world.ensure(Topic::Events).await;
                 world.open(&mut clients[client]);
             }
         }
@@ -188,9 +208,11 @@ async fn finish(world: &mut World, clients: &mut [Client], expectations: &mut [E
         world.log.edit(Topic::Events, partition, |part| part.unavailable = false);
         world.log.reveal(Topic::Events, partition);
     }
-    for client in clients.iter_mut() {
+    for (client, expectation) in clients.iter_mut().zip(expectations.iter_mut()) {
         if client.token.is_none() {
+            world.ensure(Topic::Events).await;
             world.open(client);
+            expectation.opened(world, client);
         }
         world.give(client, usize::MAX / 4);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use access::{Denied, Principal};
@@ -39,6 +40,8 @@ pub(super) struct Log {
     changed: watch::Sender<u64>,
     pub(super) read_delay: Duration,
     pub(super) reads: Mutex<usize>,
+    /// Record times are this.
+    pub(super) now_ms: AtomicI64,
 }
 
 impl Log {
@@ -48,6 +51,7 @@ impl Log {
             changed: watch::Sender::new(0),
             read_delay,
             reads: Mutex::new(0),
+            now_ms: AtomicI64::new(0),
         })
     }
 
@@ -79,7 +83,7 @@ impl Log {
             let offset = part.end;
             part.records.push(Record {
                 offset,
-                timestamp_ms: 1_000 + i64::try_from(offset).unwrap(),
+                timestamp_ms: self.now_ms.load(Ordering::Relaxed),
                 key: key.into(),
                 value,
                 headers: Headers {

@@ -1,7 +1,7 @@
 //! A worker, its services on a virtual clock, the scripted log, and clients.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use access::Principal;
@@ -17,7 +17,7 @@ use crate::engine::mailbox::{Inbox, Mailbox};
 use crate::engine::metrics::Metrics;
 use crate::engine::seats::Seats;
 use crate::engine::tails::Wake;
-use crate::engine::worker::{AdoptedStream, Core};
+use crate::engine::worker::{AdoptedStream, Core, Environment};
 use crate::engine::{Token, environment};
 use crate::settings::Settings;
 use crate::subscription::{
@@ -39,7 +39,7 @@ pub(super) struct World {
     inbox: Inbox,
     seats: Seats,
     started: Instant,
-    clock_us: Arc<AtomicI64>,
+    env: Arc<Environment>,
     _tasks: JoinSet<()>,
 }
 
@@ -78,13 +78,11 @@ pub(super) fn small() -> Settings {
 impl World {
     pub(super) fn new(settings: &Settings, seed: u64) -> Self {
         let log = Log::new(Duration::from_millis(seed % 4));
+        log.now_ms.store(1_000_000, Ordering::Relaxed);
         let shelf = Arc::new(FakeStore(Mutex::new(Shelf::default())));
         let access = Arc::new(FakeAccess::default());
-        let clock_us = Arc::new(AtomicI64::new(1_000_000_000));
-        let clock: Clock = {
-            let clock_us = Arc::clone(&clock_us);
-            Arc::new(move || clock_us.load(Ordering::Relaxed))
-        };
+        let started = Instant::now();
+        let clock: Clock = Arc::new(move || 1_000_000_000 + i64::try_from(started.elapsed().as_micros()).unwrap());
         let metrics = Arc::new(Metrics::new(&prometheus::Registry::new()).unwrap());
         let access_port = Arc::clone(&access) as Arc<dyn crate::engine::Access>;
         let (env, _, tasks) = environment(
@@ -98,15 +96,15 @@ impl World {
         );
         let (mailbox, inbox) = Mailbox::new(64, 10_000, Box::new(Deaf));
         Self {
-            core: Core::new(env, mailbox, 1, seed),
+            core: Core::new(Arc::clone(&env), mailbox, 1, seed),
+            env,
             log,
             shelf,
             access,
             metrics,
             inbox,
             seats: Seats::new(settings.clone()),
-            started: Instant::now(),
-            clock_us,
+            started,
             _tasks: tasks,
         }
     }
@@ -115,10 +113,19 @@ impl World {
         u64::try_from(self.started.elapsed().as_millis()).unwrap() + 1
     }
 
+    pub(super) fn wall_ms(&self) -> i64 {
+        1_000_000 + i64::try_from(self.started.elapsed().as_millis()).unwrap()
+    }
+
+    /// Partitions that are followed.
+    pub(super) fn tails(&self) -> usize {
+        self.env.tails.count()
+    }
+
     /// Lets everything else run for so many virtual milliseconds, then the worker once.
     pub(super) async fn step(&mut self, ms: u64) {
         tokio::time::sleep(Duration::from_millis(ms)).await;
-        self.clock_us.fetch_add(i64::try_from(ms * 1_000).unwrap(), Ordering::Relaxed);
+        self.log.now_ms.store(self.wall_ms(), Ordering::Relaxed);
         let now_ms = self.now_ms();
         self.core.set_now(now_ms);
         while let Ok(reply) = self.inbox.replies.try_recv() {
@@ -136,12 +143,18 @@ impl World {
             for client in clients.iter_mut() {
                 news += client.take().iter().filter(|frame| frame.control() != Some("keepalive")).count();
             }
-            quiet = if news == 0 && self.core.wait_ms() != Some(0) { quiet + 1 } else { 0 };
+            quiet = if news == 0 && self.core.is_waiting() { quiet + 1 } else { 0 };
             if quiet > 60 {
                 return;
             }
         }
         panic!("the engine never comes to rest");
+    }
+
+    /// What is awaited before a stream that starts at the live end is answered.
+    pub(super) async fn ensure(&self, topic: Topic) {
+        self.env.tails.ensure(topic, &[0, 1, 2]).await;
+        self.log.now_ms.store(self.wall_ms(), Ordering::Relaxed);
     }
 
     /// Opens a connection of a client: anew, or from its last cursor.

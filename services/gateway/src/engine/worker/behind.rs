@@ -154,9 +154,7 @@ impl<W: Wire> Connection<W> {
             return false;
         };
         let Some(place) = behind.places[index] else {
-            // The live end is where the worker stands.
-            behind.places[index] = Some(limit);
-            return true;
+            return false;
         };
         if place.next >= limit.next {
             return false;

@@ -162,16 +162,15 @@ impl<W: Wire> Connection<W> {
             remaining: start.ends,
             from_time: start.from_time,
         }));
-        let places: Vec<Option<Place>> = self
-            .subscription
-            .partitions
-            .iter()
-            .map(|partition| {
-                let (_, next) = start.positions.iter().find(|(other, _)| other == partition)?;
-                let (next, time_ms) = ((*next)?, start.time_ms);
-                Some(Place { next, time_ms })
-            })
-            .collect();
+        let asked = |partition: &Partition| {
+            let (_, next) = start.positions.iter().find(|(other, _)| other == partition)?;
+            let (next, time_ms) = ((*next)?, start.time_ms);
+            Some(Place { next, time_ms })
+        };
+        // The live end is where the worker stands now, whenever the client takes its first byte.
+        let live = hub.places_before(self.set, usize::MAX);
+        let asked = self.subscription.partitions.iter().map(asked);
+        let places: Vec<Option<Place>> = asked.zip(live).map(|(asked, live)| asked.or(live)).collect();
         let mode = match start.snapshot {
             Some(snapshot) => Mode::Snapshot(Box::new(Snapshot::new(snapshot, places))),
             None => Mode::Behind(Box::new(Behind::new(places))),
@@ -179,6 +178,24 @@ impl<W: Wire> Connection<W> {
         self.set_mode(hub, mode);
         self.set_expiry(hub);
         self.touch(hub);
+    }
+
+    /// A feed has opened: whoever starts at its live end starts at `place`.
+    pub(crate) fn begin(&mut self, hub: &Hub, number: usize, place: Place) {
+        let places = match &mut self.mode {
+            Mode::Behind(behind) => &mut behind.places,
+            Mode::Snapshot(snapshot) => match &mut snapshot.pinned {
+                Some(pinned) => pinned,
+                None => return,
+            },
+            Mode::Live | Mode::Ended => return,
+        };
+        let set = &hub.sets[self.set];
+        if let Some(index) = set.feeds.iter().position(|other| *other == number)
+            && let Some(unknown @ None) = places.get_mut(index)
+        {
+            *unknown = Some(place);
+        }
     }
 
     pub(crate) fn set_mode(&mut self, hub: &Hub, mode: Mode) {

@@ -57,8 +57,21 @@ impl<W: Wire> Core<W> {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.connections.len()
+    }
+
+    /// Whether nothing happens unless something is told or time passes.
+    #[cfg(test)]
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.hub.questions == 0 && self.wait_ms() != Some(0)
+    }
+
+    /// Bytes of frames that a stream holds.
+    #[cfg(test)]
+    pub(crate) fn held_bytes(&self, token: Token) -> usize {
+        self.connections[token.slot as usize].out.bytes()
     }
 
     pub(crate) fn set_now(&mut self, now_ms: u64) {
@@ -271,17 +284,22 @@ impl<W: Wire> Core<W> {
         let Some(feed) = self.hub.feeds.get_mut(number) else {
             return false;
         };
-        let was_open = feed.at.is_some();
-        if !was_open {
-            feed.at = feed.feed.end();
+        let opened = feed.at.is_none().then(|| feed.feed.begun()).flatten();
+        if let Some(begun) = opened {
+            feed.at = Some(begun);
         }
-        let opened = !was_open && feed.at.is_some();
         let unavailable = feed.feed.is_unavailable();
         if feed.unavailable != unavailable {
             feed.unavailable = unavailable;
             self.tell_degraded(number);
         }
-        opened
+        if let Some(begun) = opened {
+            // Streams that wait for the live end start where the feed began, before it moves.
+            for (_, connection) in &mut self.connections {
+                connection.begin(&self.hub, number, begun.place);
+            }
+        }
+        opened.is_some()
     }
 
     /// Matches the records of a chunk, as far as the turn allows.

@@ -86,23 +86,21 @@ impl<W: Wire> Connection<W> {
         }
         let set = hub.acquire_set(self.subscription.view.topic(), &partitions);
         let old = std::mem::replace(&mut self.subscription.partitions, partitions.clone());
-        let is_open = hub.sets[set]
-            .feeds
-            .iter()
-            .all(|number| hub.place(*number).is_some());
+        let live = hub.places_before(set, usize::MAX);
+        let is_open = live.iter().all(Option::is_some);
         match &mut self.mode {
             Mode::Live if is_open => {}
             Mode::Live => {
                 let places = hub.places_before(self.set, usize::MAX);
-                let places = mapped(&old, &places, &partitions);
+                let places = mapped(&old, &places, &partitions, &live);
                 self.set_mode(hub, Mode::Behind(Box::new(Behind::new(places))));
             }
             Mode::Behind(behind) => {
-                behind.places = mapped(&old, &behind.places, &partitions).into_boxed_slice()
+                behind.places = mapped(&old, &behind.places, &partitions, &live).into_boxed_slice()
             }
             Mode::Snapshot(snapshot) => {
                 if let Some(pinned) = &mut snapshot.pinned {
-                    *pinned = mapped(&old, pinned, &partitions).into_boxed_slice();
+                    *pinned = mapped(&old, pinned, &partitions, &live).into_boxed_slice();
                 }
             }
             Mode::Ended => {}
@@ -117,13 +115,18 @@ impl<W: Wire> Connection<W> {
     }
 }
 
-/// Places of other partitions; `None` for those that are new.
-fn mapped(old: &[Partition], places: &[Option<Place>], new: &[Partition]) -> Vec<Option<Place>> {
-    let found = |partition: &Partition| {
+/// Places of other partitions; those that are new start at the live end.
+fn mapped(
+    old: &[Partition],
+    places: &[Option<Place>],
+    new: &[Partition],
+    live: &[Option<Place>],
+) -> Vec<Option<Place>> {
+    let kept = |partition: &Partition| {
         let index = old.iter().position(|other| other == partition)?;
-        places.get(index).copied().flatten()
+        places.get(index).copied()
     };
-    new.iter().map(found).collect()
+    new.iter().zip(live).map(|(partition, live)| kept(partition).unwrap_or(*live)).collect()
 }
 
 fn is_empty(devices: &DeviceSet) -> bool {
