@@ -4,10 +4,18 @@
 //! |---|---|
 //! | [`nodes`] | nodes in this process, several on one engine |
 //! | [`api`] | the native HTTP API |
+//! | [`program`] | the program as a process |
+//! | [`raw`] | HTTP as bytes |
+//! | [`seed`] | randomness that can be run again |
 //! | [`stream`] | SSE and WebSocket streams as one type, cut and resumed at will |
 //! | [`wait`] | waiting for a condition, never for a time |
+//! | [`world`] | one node with a tenant |
 
 pub mod api;
 pub mod nodes;
+pub mod program;
+pub mod raw;
+pub mod seed;
 pub mod stream;
 pub mod wait;
+pub mod world;

@@ -3,7 +3,7 @@
 //! Several nodes may share one embedded engine, as several processes share Kafka and a CQL server.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
@@ -45,8 +45,13 @@ impl Storage {
 
     /// The same directory again, after every node on it has ended.
     pub async fn reopen(dir: Arc<TempDir>, config: &Config) -> Self {
-        let config = Config { data: Some(dir.path().to_owned()), ..config.clone() };
-        let opened = storage::open(&config, &node::system_clock(), &Registry::new()).await.expect("an engine");
+        let config = Config {
+            data: Some(dir.path().to_owned()),
+            ..config.clone()
+        };
+        let opened = storage::open(&config, &node::system_clock(), &Registry::new())
+            .await
+            .expect("an engine");
         Self { dir, opened }
     }
 
@@ -54,8 +59,12 @@ impl Storage {
     pub async fn servers(config: &Config) -> Opened {
         prepare();
         let clock = node::system_clock();
-        storage::migrate(config, &clock, &Registry::new(), false).await.expect("migrated");
-        storage::open(config, &clock, &Registry::new()).await.expect("servers")
+        storage::migrate(config, &clock, &Registry::new(), false)
+            .await
+            .expect("migrated");
+        storage::open(config, &clock, &Registry::new())
+            .await
+            .expect("servers")
     }
 
     /// The directory.
@@ -75,10 +84,26 @@ impl Storage {
         Running::start(config, self.opened.clone()).await
     }
 
-    /// A node that is a gateway only.
+    /// A node that takes events and streams, beside that of [`Self::node`].
     pub async fn gateway(&self, config: &Config) -> Running {
-        let roles = Roles { ingest: true, projector: false, gateway: true };
-        Running::start(&Config { roles, ..config.clone() }, self.opened.clone()).await
+        let roles = Roles {
+            ingest: true,
+            projector: false,
+            gateway: true,
+        };
+        // The engine belongs to the node with every role: it maintains it, and closes it last.
+        let opened = Opened {
+            engine: None,
+            ..self.opened.clone()
+        };
+        Running::start(
+            &Config {
+                roles,
+                ..config.clone()
+            },
+            opened,
+        )
+        .await
     }
 
     /// Gives the directory back once every node on it has ended.
@@ -93,7 +118,11 @@ impl Running {
     pub async fn start(config: &Config, opened: Opened) -> Self {
         prepare();
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-        let config = Config { listen: loopback, admin_listen: loopback, ..config.clone() };
+        let config = Config {
+            listen: loopback,
+            admin_listen: loopback,
+            ..config.clone()
+        };
         let listeners = Listeners::bind(&config).await.expect("free ports");
         let node = Node::start(&config, opened, listeners, node::system_clock(), Registry::new())
             .await
@@ -126,20 +155,14 @@ pub fn config() -> Config {
     }
 }
 
-/// The binary, built by cargo for these tests.
-#[must_use]
-pub fn binary() -> PathBuf {
-    // The test binary stands in target/<profile>/deps, the program two levels up.
-    let test = std::env::current_exe().expect("a path");
-    let profile = test.parent().and_then(Path::parent).expect("target/<profile>");
-    profile.join("wakeline")
-}
-
 fn prepare() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let filter = std::env::var("WAKELINE_TEST_LOG").unwrap_or_else(|_| "off".to_owned());
-        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_test_writer()
+            .try_init();
     });
 }

@@ -68,12 +68,16 @@ impl Streaming {
         if let Some(cursor) = cursor {
             request = request.header("Last-Event-ID", cursor);
         }
-        let Ok(response) = request.send().await else { return Err(Ended::Eof) };
+        let Ok(response) = request.send().await else {
+            return Err(Ended::Eof);
+        };
         if response.status() != 200 {
             let status = response.status().as_u16();
             return Err(Ended::Status(status, response.text().await.unwrap_or_default()));
         }
-        Ok(Self::Sse(Box::pin(response.bytes_stream().eventsource().map(Result::ok))))
+        Ok(Self::Sse(Box::pin(
+            response.bytes_stream().eventsource().map(Result::ok),
+        )))
     }
 
     async fn open_web_socket(api: &Api, query: &str, cursor: Option<&str>) -> Result<Self, Ended> {
@@ -88,7 +92,10 @@ impl Streaming {
             Ok((socket, _)) => Ok(Self::WebSocket(Box::new(socket))),
             Err(tungstenite::Error::Http(response)) => {
                 let body = response.body().as_deref().unwrap_or_default();
-                Err(Ended::Status(response.status().as_u16(), String::from_utf8_lossy(body).into_owned()))
+                Err(Ended::Status(
+                    response.status().as_u16(),
+                    String::from_utf8_lossy(body).into_owned(),
+                ))
             }
             Err(_) => Err(Ended::Eof),
         }
@@ -120,7 +127,9 @@ impl Streaming {
     /// The next frame that carries data (no control frame). Panics when there is none in time.
     pub async fn data(&mut self) -> Frame {
         loop {
-            let frame = within("a data frame", self.next()).await.expect("the stream goes on");
+            let frame = within("a data frame", self.next())
+                .await
+                .expect("the stream goes on");
             if matches!(frame.kind.as_str(), "event" | "device" | "deleted" | "left") {
                 return frame;
             }
@@ -137,12 +146,31 @@ impl Streaming {
         }
     }
 
+    /// The data of every data frame up to `caught_up`. Panics when there is a reset, or no end in time.
+    pub async fn rest(&mut self) -> Vec<Value> {
+        let mut data = Vec::new();
+        loop {
+            let frame = within("caught_up", self.next())
+                .await
+                .expect("the stream goes on");
+            match frame.kind.as_str() {
+                "event" | "device" | "deleted" | "left" => data.push(frame.data),
+                "caught_up" => return data,
+                "reset" | "fault" => panic!("{frame:?}"),
+                _ => {}
+            }
+        }
+    }
+
     /// Sends a text frame. Panics over SSE.
     pub async fn send(&mut self, message: &Value) {
         match self {
             Self::Sse(_) => panic!("nothing can be sent over SSE"),
             Self::WebSocket(socket) => {
-                socket.send(Message::text(message.to_string())).await.expect("the socket takes it");
+                socket
+                    .send(Message::text(message.to_string()))
+                    .await
+                    .expect("the socket takes it");
             }
         }
     }
@@ -154,7 +182,11 @@ fn sse_frame(event: &eventsource_stream::Event) -> Frame {
         "message" | "" => data_kind(&data),
         name => name,
     };
-    Frame { kind: kind.to_owned(), cursor: (!event.id.is_empty()).then(|| event.id.clone()), data }
+    Frame {
+        kind: kind.to_owned(),
+        cursor: (!event.id.is_empty()).then(|| event.id.clone()),
+        data,
+    }
 }
 
 fn data_kind(data: &Value) -> &'static str {
@@ -173,6 +205,10 @@ fn web_socket_frame(text: &str) -> Frame {
     let mut frame: Value = serde_json::from_str(text).expect("frames are JSON");
     let kind = frame["type"].as_str().expect("frames have a type").to_owned();
     let cursor = frame["cursor"].as_str().map(str::to_owned);
-    let data = if kind == "event" { frame["event"].take() } else { frame };
+    let data = if kind == "event" {
+        frame["event"].take()
+    } else {
+        frame
+    };
     Frame { kind, cursor, data }
 }

@@ -1,0 +1,3 @@
+//! Behaviours of real nodes on the embedded engine, as a user sees them.
+
+mod resume;

@@ -1,0 +1,81 @@
+//! HTTP as bytes: for what a well-behaved client library would never send or would hide.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::api::Api;
+use crate::wait::within;
+
+/// A connection whose bytes are seen as they come.
+pub struct Raw {
+    socket: TcpStream,
+    read: Vec<u8>,
+}
+
+impl Raw {
+    /// Connects to the node of `api` and sends `bytes`.
+    pub async fn send(api: &Api, bytes: &[u8]) -> Self {
+        let address = api.base.trim_start_matches("http://");
+        let mut socket = TcpStream::connect(address).await.expect("a connection");
+        socket.write_all(bytes).await.expect("sent");
+        Self {
+            socket,
+            read: Vec::new(),
+        }
+    }
+
+    /// The head of a request with the credential of `api`, without the empty line that ends it.
+    #[must_use]
+    pub fn head(api: &Api, method: &str, path: &str) -> String {
+        format!(
+            "{method} {path} HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {}\r\n",
+            api.token
+        )
+    }
+
+    /// Sends more.
+    pub async fn more(&mut self, bytes: &[u8]) {
+        self.socket.write_all(bytes).await.expect("sent");
+    }
+
+    /// Says that nothing more comes from here.
+    pub async fn half_close(&mut self) {
+        self.socket.shutdown().await.expect("shut down");
+    }
+
+    /// Everything up to and with `text`. Panics when it does not come.
+    pub async fn until(&mut self, text: &str) -> String {
+        loop {
+            if let Some(at) = find(&self.read, text.as_bytes()) {
+                let rest = self.read.split_off(at + text.len());
+                let found = std::mem::replace(&mut self.read, rest);
+                return String::from_utf8_lossy(&found).into_owned();
+            }
+            let shown = String::from_utf8_lossy(&self.read).into_owned();
+            let read = within(text, self.socket.read_buf(&mut self.read))
+                .await
+                .expect("the connection");
+            assert!(read > 0, "the connection ended before {text:?}: {shown:?}");
+        }
+    }
+
+    /// Everything until the other side ends the connection, or resets it.
+    pub async fn rest(mut self) -> String {
+        while let Ok(1..) = within("the end", self.socket.read_buf(&mut self.read)).await {}
+        String::from_utf8_lossy(&self.read).into_owned()
+    }
+
+    /// Whether nothing comes for `quiet`.
+    pub async fn silent_for(&mut self, quiet: Duration) -> bool {
+        self.read.is_empty()
+            && tokio::time::timeout(quiet, self.socket.read_buf(&mut self.read))
+                .await
+                .is_err()
+    }
+}
+
+fn find(bytes: &[u8], text: &[u8]) -> Option<usize> {
+    bytes.windows(text.len()).position(|window| window == text)
+}

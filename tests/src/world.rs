@@ -1,0 +1,72 @@
+//! One node with a tenant and a credential of every role: what most behaviours need.
+
+use node::config::Config;
+use serde_json::{Value, json};
+
+use crate::api::Api;
+use crate::nodes::{self, Running, Storage};
+use crate::stream::{Carrier, Streaming};
+
+/// The tenant that the world is about.
+pub const TENANT: &str = "acme";
+
+/// A node on a new embedded engine, and clients of it.
+pub struct World {
+    /// What it keeps its data in.
+    pub storage: Storage,
+    /// The node; its `api` is `system`.
+    pub node: Running,
+    /// Admin of [`TENANT`].
+    pub admin: Api,
+}
+
+impl World {
+    /// With the configuration of test nodes.
+    pub async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// With `change` made to it.
+    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = nodes::config();
+        change(&mut config);
+        let storage = Storage::embedded(&config).await;
+        let node = storage.node(&config).await;
+        let admin = node.api.token(&json!({"role": "admin", "tenant": TENANT})).await;
+        let admin = node.api.with_token(&admin);
+        Self { storage, node, admin }
+    }
+
+    /// A client with a new token of the tenant; `body` says of which role and with what.
+    pub async fn client(&self, body: Value) -> Api {
+        let token = self.admin.token(&body).await;
+        self.admin.with_token(&token)
+    }
+
+    /// A stream of the tenant, opened as its admin.
+    pub async fn stream(&self, carrier: Carrier, query: &str, cursor: Option<&str>) -> Streaming {
+        Streaming::open(&self.admin, carrier, query, cursor)
+            .await
+            .expect("a stream")
+    }
+
+    /// Every event of the tenant that the log holds, in the order of a stream.
+    pub async fn events(&self) -> Vec<Value> {
+        self.stream(Carrier::Sse, "since=earliest", None)
+            .await
+            .rest()
+            .await
+    }
+
+    /// Every event that senders appended: without what the product itself found out about presence.
+    pub async fn sent(&self) -> Vec<Value> {
+        let mut events = self.events().await;
+        events.retain(|event| event["kind"] != "presence");
+        events
+    }
+
+    /// Ends the node.
+    pub async fn end(self) {
+        self.node.drain().await;
+    }
+}
