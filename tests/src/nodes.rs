@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use journal::Clock;
 use node::app::{Listeners, Node};
 use node::config::{Config, Roles, Secret};
 use node::storage::{self, Opened};
@@ -33,26 +34,36 @@ pub struct Running {
 pub struct Storage {
     dir: Arc<TempDir>,
     opened: Opened,
+    clock: Clock,
 }
 
 impl Storage {
     /// A new embedded engine in a new directory.
     pub async fn embedded(config: &Config) -> Self {
+        Self::at(config, node::system_clock()).await
+    }
+
+    /// The same with a clock of the test's.
+    pub async fn at(config: &Config, clock: Clock) -> Self {
         prepare();
         let dir = Arc::new(tempfile::tempdir().expect("a directory"));
-        Self::reopen(dir, config).await
+        Self::open(dir, config, clock).await
     }
 
     /// The same directory again, after every node on it has ended.
     pub async fn reopen(dir: Arc<TempDir>, config: &Config) -> Self {
+        Self::open(dir, config, node::system_clock()).await
+    }
+
+    async fn open(dir: Arc<TempDir>, config: &Config, clock: Clock) -> Self {
         let config = Config {
             data: Some(dir.path().to_owned()),
             ..config.clone()
         };
-        let opened = storage::open(&config, &node::system_clock(), &Registry::new())
+        let opened = storage::open(&config, &clock, &Registry::new())
             .await
             .expect("an engine");
-        Self { dir, opened }
+        Self { dir, opened, clock }
     }
 
     /// Kafka and a CQL server, migrated, in a keyspace of their own.
@@ -81,7 +92,7 @@ impl Storage {
 
     /// A node with every role.
     pub async fn node(&self, config: &Config) -> Running {
-        Running::start(config, self.opened.clone()).await
+        Running::start_at(config, self.opened.clone(), self.clock.clone()).await
     }
 
     /// A node that takes events and streams, beside that of [`Self::node`].
@@ -96,14 +107,11 @@ impl Storage {
             engine: None,
             ..self.opened.clone()
         };
-        Running::start(
-            &Config {
-                roles,
-                ..config.clone()
-            },
-            opened,
-        )
-        .await
+        let config = Config {
+            roles,
+            ..config.clone()
+        };
+        Running::start_at(&config, opened, self.clock.clone()).await
     }
 
     /// Gives the directory back once every node on it has ended.
@@ -116,6 +124,10 @@ impl Storage {
 impl Running {
     /// Starts a node on `opened`.
     pub async fn start(config: &Config, opened: Opened) -> Self {
+        Self::start_at(config, opened, node::system_clock()).await
+    }
+
+    async fn start_at(config: &Config, opened: Opened, clock: Clock) -> Self {
         prepare();
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let config = Config {
@@ -124,8 +136,7 @@ impl Running {
             ..config.clone()
         };
         let listeners = Listeners::bind(&config).await.expect("free ports");
-        let node = Node::start(&config, opened, listeners, node::system_clock(), Registry::new())
-            .await
+        let node = Node::start(&config, opened, listeners, clock, Registry::new())
             .expect("a node");
         node.ready().await;
         Self {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::Directory;
+use gateway::device_socket::DeviceSockets;
 use gateway::front_door::FrontDoor;
 use ingest::Ingest;
 use journal::Clock;
@@ -24,7 +25,9 @@ use crate::tasks::Tasks;
 use wiring::{Wiring, address, failed};
 
 /// Part of the drain time that the streams' waves may take; the rest is for batches and the store.
-const STREAMS_SHARE: f64 = 0.7;
+const STREAMS_SHARE: f64 = 0.6;
+/// Part of the drain time that the device sockets may take, before the streams.
+const DEVICES_SHARE: f64 = 0.1;
 
 /// Why a command ended with an error.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +99,7 @@ pub struct Node {
     admin: SocketAddr,
     tasks: Tasks,
     streams: Option<gateway::Engine>,
+    devices: Option<Arc<DeviceSockets>>,
     directory: Arc<Directory>,
     opened: Opened,
     ingest: Arc<Ingest>,
@@ -107,7 +111,7 @@ impl Node {
     ///
     /// # Errors
     /// The part that did not start.
-    pub async fn start(
+    pub fn start(
         config: &Config,
         opened: Opened,
         listeners: Listeners,
@@ -146,6 +150,7 @@ impl Node {
             admin,
             tasks,
             streams: front.streams,
+            devices: front.devices,
             directory,
             opened,
             ingest: front.ingest,
@@ -179,6 +184,12 @@ impl Node {
     pub async fn drain(self, deadline: Duration) {
         let begun = tokio::time::Instant::now();
         self.door.cancel();
+        if let Some(devices) = &self.devices {
+            let within = deadline.mul_f64(DEVICES_SHARE);
+            if tokio::time::timeout(within, devices.drain()).await.is_err() {
+                tracing::warn!(?within, "device sockets did not close in time");
+            }
+        }
         if let Some(streams) = &self.streams {
             streams.drain(deadline.mul_f64(STREAMS_SHARE)).await;
         }
@@ -186,7 +197,13 @@ impl Node {
         self.tasks.drain(deadline.saturating_sub(begun.elapsed())).await;
         if let Some(engine) = self.opened.engine {
             // Other handles are gone with the tasks; an error here loses nothing that was acknowledged.
-            drop((self.opened.journal, self.opened.store, self.ingest, self.streams));
+            drop((
+                self.opened.journal,
+                self.opened.store,
+                self.ingest,
+                self.streams,
+                self.devices,
+            ));
             if let Err(error) = engine.close().await {
                 tracing::error!(%error, "the data directory was not closed cleanly");
             }
@@ -229,7 +246,7 @@ pub async fn private_node(config: &Config, clock: &Clock) -> Result<(Node, Strin
     let registry = Registry::new();
     let opened = storage::open(&config, clock, &registry).await?;
     let listeners = Listeners::bind(&config).await?;
-    let node = Node::start(&config, opened, listeners, clock.clone(), registry).await?;
+    let node = Node::start(&config, opened, listeners, clock.clone(), registry)?;
     node.ready().await;
     Ok((node, token))
 }

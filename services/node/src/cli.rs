@@ -373,8 +373,12 @@ mod tests {
 
     #[test]
     fn the_role_of_a_token_is_not_that_of_a_process() {
-        let environment = Environment { variables: Vec::new() };
-        let arguments = ["wakeline", "token", "create", "--role", "user", "--tenant", "acme", "--data", "d"];
+        let environment = Environment {
+            variables: Vec::new(),
+        };
+        let arguments = [
+            "wakeline", "token", "create", "--role", "user", "--tenant", "acme", "--data", "d",
+        ];
         let invocation = read(arguments.map(Into::into), &environment).unwrap();
         let Invocation::Token(sources, _, TokenCommand::Create(create)) = invocation else {
             panic!("another command: {invocation:?}");

@@ -123,6 +123,8 @@ pub struct Config {
     pub gateway: gateway::Settings,
     /// Settings of opening streams.
     pub open: gateway::open::OpenSettings,
+    /// Settings of device sockets.
+    pub device_socket: gateway::DeviceSocketSettings,
     /// Settings of the public listener.
     pub front_door: gateway::front_door::FrontDoorSettings,
     /// Settings of the native API.
@@ -175,6 +177,7 @@ impl Default for Config {
             projector: projector::Settings::default(),
             gateway: gateway::Settings::default(),
             open: gateway::open::OpenSettings::default(),
+            device_socket: gateway::DeviceSocketSettings::default(),
             front_door: gateway::front_door::FrontDoorSettings::default(),
             native: gateway::native::NativeSettings::default(),
             retention: Duration::from_secs(7 * 24 * 3600),

@@ -45,7 +45,7 @@ pub async fn run(mut config: Config, arguments: &DemoArgs, clock: Clock) -> Resu
     let registry = prometheus::Registry::new();
     let listeners = Listeners::bind(&config).await?;
     let opened = storage::open(&config, &clock, &registry).await?;
-    let mut node = Node::start(&config, opened, listeners, clock, registry).await?;
+    let mut node = Node::start(&config, opened, listeners, clock, registry)?;
 
     let api = client(node.public(), &admin_token)?;
     node.ready().await;

@@ -77,7 +77,8 @@ async fn execute(invocation: Invocation) -> ExitCode {
             Err(code) => code,
         },
         // What a newcomer reads is the demo's own text, so the log keeps quiet unless it was asked for.
-        Invocation::Demo(sources, arguments) => match configured(&sources.with_default("log", "warn"), false) {
+        Invocation::Demo(sources, arguments) => match configured(&sources.with_default("log", "warn"), false)
+        {
             Ok((config, telemetry)) => ended(Box::pin(demo::run(config, &arguments, clock)).await, telemetry),
             Err(code) => code,
         },
@@ -129,10 +130,12 @@ async fn serve(config: &Config, clock: Clock) -> Result<(), RunError> {
     let registry = Registry::new();
     let listeners = Listeners::bind(config).await?;
     if let Some(url) = &config.schema_registry {
-        schema_registry::register(url).await.map_err(|error| RunError::Task(error.to_string()))?;
+        schema_registry::register(url)
+            .await
+            .map_err(|error| RunError::Task(error.to_string()))?;
     }
     let opened = storage::open(config, &clock, &registry).await?;
-    let mut node = Node::start(config, opened, listeners, clock, registry).await?;
+    let mut node = Node::start(config, opened, listeners, clock, registry)?;
     let outcome = tokio::select! {
         failure = node.failure() => Err(RunError::Task(failure)),
         () = app::interrupted() => Ok(()),

@@ -28,9 +28,21 @@ pub struct RegistryError {
 /// # Errors
 /// When the registry is away, refuses, or has another schema under one of the ids.
 pub async fn register(url: &str) -> Result<(), RegistryError> {
-    let registry = Registry { url: url.trim_end_matches('/'), http: Client::new() };
-    for registered in registry::all().iter().filter(|registered| registered.subject != Subject::Device) {
-        registry.ensure(registered).await.map_err(|problem| RegistryError { url: url.to_owned(), problem })?;
+    let registry = Registry {
+        url: url.trim_end_matches('/'),
+        http: Client::new(),
+    };
+    for registered in registry::all()
+        .iter()
+        .filter(|registered| registered.subject != Subject::Device)
+    {
+        registry
+            .ensure(registered)
+            .await
+            .map_err(|problem| RegistryError {
+                url: url.to_owned(),
+                problem,
+            })?;
     }
     Ok(())
 }
@@ -43,8 +55,13 @@ struct Registry<'a> {
 impl Registry<'_> {
     async fn ensure(&self, wanted: &Registered) -> Result<(), String> {
         let subject = wanted.subject.name();
-        let (status, found) =
-            self.call(Method::GET, &format!("/subjects/{subject}/versions/{}", wanted.version), None).await?;
+        let (status, found) = self
+            .call(
+                Method::GET,
+                &format!("/subjects/{subject}/versions/{}", wanted.version),
+                None,
+            )
+            .await?;
         if status.is_success() {
             return if found["id"] == json!(wanted.id) {
                 Ok(())
@@ -65,31 +82,56 @@ impl Registry<'_> {
     /// Import mode takes a schema under a given id; it is left again whatever happens.
     async fn import(&self, wanted: &Registered, subject: &str) -> Result<(), String> {
         let mode = format!("/mode/{subject}?force=true");
-        self.expect(Method::PUT, &mode, &json!({"mode": "IMPORT"})).await?;
+        self.expect(Method::PUT, &mode, &json!({"mode": "IMPORT"}))
+            .await?;
         let body = json!({
             "schema": wanted.schema_text, "schemaType": "AVRO", "id": wanted.id, "version": wanted.version,
         });
-        let registered = self.expect(Method::POST, &format!("/subjects/{subject}/versions"), &body).await;
-        let left = self.expect(Method::PUT, &mode, &json!({"mode": "READWRITE"})).await;
+        let registered = self
+            .expect(Method::POST, &format!("/subjects/{subject}/versions"), &body)
+            .await;
+        let left = self
+            .expect(Method::PUT, &mode, &json!({"mode": "READWRITE"}))
+            .await;
         registered.and(left)
     }
 
     async fn expect(&self, method: Method, path: &str, body: &Value) -> Result<(), String> {
         let (status, answer) = self.call(method, path, Some(body)).await?;
-        if status.is_success() { Ok(()) } else { Err(refused(status, &answer)) }
+        if status.is_success() {
+            Ok(())
+        } else {
+            Err(refused(status, &answer))
+        }
     }
 
-    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(StatusCode, Value), String> {
-        let mut request = self.http.request(method, format!("{}{path}", self.url)).timeout(TIMEOUT);
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(StatusCode, Value), String> {
+        let mut request = self
+            .http
+            .request(method, format!("{}{path}", self.url))
+            .timeout(TIMEOUT);
         if let Some(body) = body {
-            request = request.header("Content-Type", CONTENT_TYPE).body(body.to_string());
+            request = request
+                .header("Content-Type", CONTENT_TYPE)
+                .body(body.to_string());
         }
-        let response = request.send().await.map_err(|error| format!("cannot be reached: {error}"))?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| format!("cannot be reached: {error}"))?;
         let status = response.status();
         Ok((status, response.json().await.unwrap_or(Value::Null)))
     }
 }
 
 fn refused(status: StatusCode, answer: &Value) -> String {
-    format!("answered {status}: {}", answer["message"].as_str().unwrap_or("no reason given"))
+    format!(
+        "answered {status}: {}",
+        answer["message"].as_str().unwrap_or("no reason given")
+    )
 }

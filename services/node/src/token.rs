@@ -86,13 +86,14 @@ fn request(create: &TokenCreate) -> Value {
 
 /// Runs a node for the length of one call, with its own way in, so that there is one administration.
 async fn direct(config: &Config, command: &TokenCommand, clock: &Clock) -> Result<(), RunError> {
-    let (node, token) = app::private_node(config, clock).await.map_err(|error| match error {
-        RunError::Open(OpenError::Embedded(held @ embedded::OpenError::InUse { .. })) => RunError::Task(format!(
+    let started = app::private_node(config, clock).await;
+    if let Err(RunError::Open(OpenError::Embedded(held @ embedded::OpenError::InUse { .. }))) = &started {
+        return Err(RunError::Task(format!(
             "{held}\nA running node makes tokens over HTTP: set WAKELINE_TOKEN to a credential of role system or \
              admin and add --url http://HOST:PORT instead of --data"
-        )),
-        other => other,
-    })?;
+        )));
+    }
+    let (node, token) = started?;
     let server = ServerArgs {
         url: Some(format!("http://{}", node.public())),
         token: Some(token),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use access::http::{AdministrationService, HttpService, routes};
 use access::{AdminToken, Administration, Directory, EventSink, administration, directory};
+use gateway::device_socket::{self, DeviceSockets};
 use gateway::front_door::{self, Observer};
 use gateway::native::{Native, SchemaRegistry};
 use gateway::open::Streams;
@@ -38,6 +39,7 @@ pub(super) struct Wiring<'a> {
 pub(super) struct Front {
     pub(super) wiring: front_door::Wiring,
     pub(super) streams: Option<gateway::Engine>,
+    pub(super) devices: Option<Arc<DeviceSockets>>,
     pub(super) schemas: Arc<dyn HttpService>,
     pub(super) ingest: Arc<Ingest>,
 }
@@ -185,9 +187,13 @@ impl Wiring<'_> {
         if config.roles.ingest {
             services.push(Arc::clone(&ingest) as _);
         }
-        let mut streams = None;
+        let (mut streams, mut devices) = (None, None);
         if config.roles.gateway {
-            streams = Some(self.streams(directory, administration)?);
+            let opened_streams = self.streams(directory, administration)?;
+            let sockets = self.device_sockets(&opened_streams, directory, &ingest);
+            streams = Some(opened_streams);
+            services.push(Arc::clone(&sockets) as _);
+            devices = Some(sockets);
             services.push(Arc::new(Native::new(
                 config.native.clone(),
                 opened.journal.clone(),
@@ -219,6 +225,7 @@ impl Wiring<'_> {
         Ok(Front {
             wiring,
             streams: engine,
+            devices,
             schemas,
             ingest,
         })
@@ -244,6 +251,23 @@ impl Wiring<'_> {
             Arc::clone(administration),
             Arc::clone(self.clock),
         )))
+    }
+
+    fn device_sockets(
+        &self,
+        streams: &Streams,
+        directory: &Arc<Directory>,
+        ingest: &Arc<Ingest>,
+    ) -> Arc<DeviceSockets> {
+        Arc::new(DeviceSockets::new(device_socket::Wiring {
+            settings: self.config.device_socket.clone(),
+            engine: streams.engine().clone(),
+            journal: self.opened.journal.clone(),
+            store: self.opened.store.clone(),
+            directory: Arc::clone(directory),
+            events: Arc::clone(ingest) as Arc<dyn EventSink>,
+            clock: Arc::clone(self.clock),
+        }))
     }
 
     fn tls(&self) -> Result<Option<Arc<rustls::ServerConfig>>, RunError> {

@@ -60,7 +60,9 @@ impl Sources {
     /// The same, with another default for one setting.
     #[must_use]
     pub fn with_default(mut self, name: &'static str, value: &str) -> Self {
-        self.values.entry(name).or_insert_with(|| (value.to_owned(), "default".to_owned()));
+        self.values
+            .entry(name)
+            .or_insert_with(|| (value.to_owned(), "default".to_owned()));
         self
     }
 

@@ -64,7 +64,11 @@ mod tests {
              Limits of a tenant are per process.\n\n| setting | default | meaning |\n|---|---|---|\n",
         );
         for setting in settings() {
-            let default = if setting.default.is_empty() { String::new() } else { format!("`{}`", setting.default) };
+            let default = if setting.default.is_empty() {
+                String::new()
+            } else {
+                format!("`{}`", setting.default)
+            };
             let help = setting.help.replace('|', "\\|").replace('*', "\\*");
             writeln!(text, "| `{}` | {default} | {help} |", setting.name).unwrap();
         }
@@ -78,7 +82,11 @@ mod tests {
             std::fs::write(path, markdown()).unwrap();
         }
         let written = std::fs::read_to_string(path).unwrap_or_default();
-        assert_eq!(written, markdown(), "run the tests once with WAKELINE_TEST_BLESS=1 and commit SETTINGS.md");
+        assert_eq!(
+            written,
+            markdown(),
+            "run the tests once with WAKELINE_TEST_BLESS=1 and commit SETTINGS.md"
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod api;
 mod cql;
+mod device;
 mod embedded;
 mod gateway;
 mod http;
@@ -64,7 +65,7 @@ macro_rules! switch {
 use {count, size, switch, time};
 
 /// The settings of every part.
-const PARTS: [&[Setting]; 10] = [
+const PARTS: [&[Setting]; 11] = [
     shared::SETTINGS,
     ingest::SETTINGS,
     projector::SETTINGS,
@@ -72,6 +73,7 @@ const PARTS: [&[Setting]; 10] = [
     stream::SETTINGS,
     http::SETTINGS,
     api::SETTINGS,
+    device::SETTINGS,
     embedded::SETTINGS,
     kafka::SETTINGS,
     cql::SETTINGS,
