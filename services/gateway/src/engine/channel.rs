@@ -45,7 +45,8 @@ pub struct ChannelBody {
 /// What the client sends, for an upgraded connection. Dropping it says that the client is gone; keep
 /// it as long as the stream where a client sends nothing.
 pub struct ChannelInput {
-    input: mpsc::Sender<Bytes>,
+    /// `None` only while it is dropped.
+    input: Option<mpsc::Sender<Bytes>>,
     link: Arc<Link>,
 }
 
@@ -64,7 +65,11 @@ pub fn pair(frames_max: usize) -> (ChannelSink, ChannelBody, ChannelInput) {
         output,
         link: Arc::clone(&link),
     };
-    (sink, body, ChannelInput { input, link })
+    let input = ChannelInput {
+        input: Some(input),
+        link,
+    };
+    (sink, body, input)
 }
 
 /// The other end is gone.
@@ -127,7 +132,10 @@ impl ChannelInput {
     /// Hands over what the client sent; waits while the worker has not taken what came before. False
     /// when the stream has ended.
     pub async fn send(&self, bytes: Bytes) -> bool {
-        let sent = self.input.send(bytes).await.is_ok();
+        let Some(input) = &self.input else {
+            return false;
+        };
+        let sent = input.send(bytes).await.is_ok();
         self.link.notify();
         sent
     }
@@ -135,7 +143,8 @@ impl ChannelInput {
 
 impl Drop for ChannelInput {
     fn drop(&mut self) {
-        // The sender itself is dropped after this; the worker looks again at the next keep-alive.
+        // First gone, then told: the worker looks once.
+        self.input = None;
         self.link.notify();
     }
 }

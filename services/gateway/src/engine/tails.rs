@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use journal::{Clock, Journal, Offset, Partition, Tail, TailError, Topic};
+use journal::{Batch, Clock, Journal, Offset, Partition, Tail, TailError, Topic, Traces};
 use parking_lot::{Mutex, RwLock};
 use rustc_hash::FxHashMap;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::Span;
 
 use super::ends::Ends;
 use super::record::Chunk;
@@ -393,6 +394,8 @@ impl Follower {
                     Ok(batch) => {
                         self.feed.set_unavailable(false);
                         if batch.next > next {
+                            // They end when the records are with the workers.
+                            let _spans = spans(&settings.traces, &batch);
                             let chunk = Chunk::new(self.feed.topic, self.feed.partition, next, batch);
                             next = chunk.next;
                             let bytes = chunk.bytes;
@@ -477,6 +480,12 @@ impl Follower {
 
 /// Ingest answers within this of receiving an event, and record times are times of receipt.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(15);
+
+/// Spans of the records that are traced.
+fn spans(traces: &Traces, batch: &Batch) -> Vec<Span> {
+    let records = batch.records.iter();
+    records.filter_map(|record| traces.span("deliver", record.headers.traceparent.as_deref())).collect()
+}
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)

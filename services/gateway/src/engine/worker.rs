@@ -201,7 +201,10 @@ impl Loop {
             }
             Sink::Channel(sink) => {
                 let (mailbox, told) = (Arc::clone(&self.mailbox), Arc::new(AtomicBool::new(false)));
-                sink.on_ready(Box::new(move || mailbox.ready(token, &told)));
+                let notify = move || mailbox.ready(token, &told);
+                // The other end may have said something before it had whom to tell.
+                notify();
+                sink.on_ready(Box::new(notify));
                 Ok(SinkWire::channel(sink))
             }
         }

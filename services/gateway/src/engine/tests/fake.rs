@@ -35,6 +35,12 @@ pub(super) struct Part {
     pub(super) unavailable: bool,
 }
 
+impl Part {
+    fn since(&self, offset: Offset) -> impl Iterator<Item = &Record> {
+        self.records[self.records.partition_point(|record| record.offset < offset)..].iter()
+    }
+}
+
 pub(super) struct Log {
     parts: Mutex<BTreeMap<(Topic, Partition), Part>>,
     changed: watch::Sender<u64>,
@@ -59,6 +65,10 @@ impl Log {
         let result = edit(self.parts.lock().entry((topic, partition)).or_default());
         self.changed.send_modify(|version| *version += 1);
         result
+    }
+
+    fn with<R>(&self, topic: Topic, partition: Partition, see: impl FnOnce(&Part) -> R) -> R {
+        see(self.parts.lock().entry((topic, partition)).or_default())
     }
 
     pub(super) fn part(&self, topic: Topic, partition: Partition) -> Part {
@@ -154,21 +164,25 @@ impl Tail for FakeTail {
     async fn next(&mut self) -> Result<Batch, TailError> {
         loop {
             self.changed.mark_unchanged();
-            let part = self.log.part(self.topic, self.partition);
-            if part.unavailable {
+            let next = self.next;
+            let seen = self.log.with(self.topic, self.partition, |part| {
+                if part.unavailable {
+                    return Err(TailError::Unavailable {
+                        reason: "scripted".to_owned(),
+                    });
+                }
+                if next < part.start || next > part.end {
+                    return Err(TailError::OutOfRange {
+                        start: part.start,
+                        end: part.end,
+                    });
+                }
+                Ok(part.since(next).take_while(|record| record.offset < part.revealed).take(5).cloned().collect())
+            });
+            if matches!(seen, Err(TailError::Unavailable { .. })) {
                 tokio::time::sleep(Duration::from_millis(3)).await;
-                return Err(TailError::Unavailable {
-                    reason: "scripted".to_owned(),
-                });
             }
-            if self.next < part.start || self.next > part.end {
-                return Err(TailError::OutOfRange {
-                    start: part.start,
-                    end: part.end,
-                });
-            }
-            let fresh = part.records.iter().filter(|record| (self.next..part.revealed).contains(&record.offset));
-            let records: Vec<Record> = fresh.take(5).cloned().collect();
+            let records: Vec<Record> = seen?;
             // A hole is not noticed before the record behind it.
             if let Some(last) = records.last() {
                 self.next = last.offset + 1;
@@ -198,23 +212,23 @@ impl Reader for FakeReader {
     ) -> Result<Block, ReadError> {
         tokio::time::sleep(self.0.read_delay).await;
         *self.0.reads.lock() += 1;
-        let part = self.0.part(topic, partition);
-        if part.unavailable {
-            return Err(ReadError::Unavailable {
-                reason: "scripted".to_owned(),
-            });
-        }
-        if from < part.start || from > part.end {
-            return Err(ReadError::OutOfRange {
-                start: part.start,
-                end: part.end,
-            });
-        }
-        let count = (bytes_max / RECORD_BYTES).max(1);
-        let records: Vec<Record> =
-            part.records.iter().filter(|record| record.offset >= from).take(count).cloned().collect();
-        let next = records.last().map_or(part.end, |record| record.offset + 1);
-        Ok(Block { records, next })
+        self.0.with(topic, partition, |part| {
+            if part.unavailable {
+                return Err(ReadError::Unavailable {
+                    reason: "scripted".to_owned(),
+                });
+            }
+            if from < part.start || from > part.end {
+                return Err(ReadError::OutOfRange {
+                    start: part.start,
+                    end: part.end,
+                });
+            }
+            let count = (bytes_max / RECORD_BYTES).max(1);
+            let records: Vec<Record> = part.since(from).take(count).cloned().collect();
+            let next = records.last().map_or(part.end, |record| record.offset + 1);
+            Ok(Block { records, next })
+        })
     }
 
     async fn bounds(&self, topic: Topic, partitions: &[Partition]) -> Vec<Result<Bounds, ReadError>> {
