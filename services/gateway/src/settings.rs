@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use journal::Traces;
+
 /// Settings of the delivery engine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -79,6 +81,8 @@ pub struct Settings {
     pub reset_slack: Duration,
     /// Frames that wait between a worker and hyper, for streams over TLS or HTTP/2.
     pub channel_frames_max: usize,
+    /// Continues the traces of records until the workers have them. Off.
+    pub traces: Traces,
 }
 
 impl Default for Settings {
@@ -121,6 +125,7 @@ impl Default for Settings {
             ahead_max: Duration::from_secs(5),
             reset_slack: Duration::from_secs(60),
             channel_frames_max: 16,
+            traces: Traces::default(),
         }
     }
 }

@@ -7,6 +7,7 @@ use opentelemetry_otlp::{Protocol, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
@@ -41,7 +42,9 @@ impl Telemetry {
         let provider = config.otlp_endpoint.as_deref().map(provider).transpose()?;
         let traces = provider.as_ref().map(|provider| {
             opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
-            tracing_opentelemetry::layer().with_tracer(provider.tracer("wakeline"))
+            // Only our own spans: what the exporter's client does must not make traces of its own.
+            let ours = Targets::new().with_target("node::traces", LevelFilter::INFO);
+            tracing_opentelemetry::layer().with_tracer(provider.tracer("wakeline")).with_filter(ours)
         });
         tracing_subscriber::registry()
             .with(traces)

@@ -10,87 +10,27 @@
 //! changed its meaning. Such a document is *unconfirmed*: it is kept here and written only once a state
 //! record of its device follows.
 
+mod error;
 mod replay;
+mod target;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use journal::{Bounds, NewRecord, Offset, Partition, ReadError, Reader, Topic};
 use rustc_hash::{FxHashMap, FxHashSet};
-use schemas::Micros;
-use state::{Applied, DeviceKey, Documents, History, StoreError, Stored, Write};
+use state::{Applied, DeviceKey, Write};
 
 use crate::partition::Rules;
-use crate::source::{Newer, SourceBatch, StateRecord, read_state};
+use crate::source::{SourceBatch, StateRecord, read_state};
+pub use error::RecoveryError;
 use replay::{Replay, ReplaySlot};
+pub(crate) use target::{LiveKeys, Ports, Scope, ScratchRow, Target};
 
 /// Unconfirmed documents that are kept at most.
 const UNCONFIRMED_MAX: usize = 100_000;
 /// Events or state records replayed in one step.
 const STEP_RECORDS_MAX: usize = 1_000;
-
-/// Why recovery did not go on. A step that failed can be made again.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RecoveryError {
-    /// The state store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The log cannot be read.
-    #[error("{} cannot be read: {error}", topic.name())]
-    Log {
-        /// Which topic.
-        topic: Topic,
-        /// What the engine said.
-        error: ReadError,
-    },
-    /// The log ends before what was applied: it was recreated or truncated.
-    #[error(
-        "{} partition {partition} ends at {end}, before offset {applied} that was applied from it; \
-         if it was recreated on purpose, run `wakeline migrate --new-epoch`",
-        topic.name()
-    )]
-    LogEndsEarly {
-        /// Which topic.
-        topic: Topic,
-        /// Which partition.
-        partition: Partition,
-        /// Its end.
-        end: Offset,
-        /// What was applied.
-        applied: Offset,
-    },
-    /// A state record cannot be read.
-    #[error("the state record at offset {offset} of partition {partition} cannot be read: {reason}")]
-    BadState {
-        /// Which partition.
-        partition: Partition,
-        /// Which record.
-        offset: Offset,
-        /// Why.
-        reason: String,
-    },
-    /// An event was written by a newer release.
-    #[error(transparent)]
-    Newer(#[from] Newer),
-    /// Too many events have no state record.
-    #[error("more than {UNCONFIRMED_MAX} documents have no state record; was {} emptied?", Topic::State.name())]
-    Inconsistent,
-}
-
-impl RecoveryError {
-    /// Whether another attempt may go better without anybody's help.
-    #[must_use]
-    pub const fn is_transient(&self) -> bool {
-        matches!(
-            self,
-            Self::Store(StoreError::Unavailable { .. })
-                | Self::Log {
-                    error: ReadError::Unavailable { .. },
-                    ..
-                }
-        )
-    }
-}
 
 /// What came of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,96 +41,6 @@ pub enum Step {
     Done,
     /// Nothing more to read, but some documents are unconfirmed. Another step looks again.
     Unconfirmed,
-}
-
-/// Where documents are read and written.
-pub(crate) enum Target<'a> {
-    /// A store.
-    Store(&'a dyn Documents),
-    /// Memory, for comparisons.
-    Memory(&'a mut FxHashMap<Arc<DeviceKey>, ScratchRow>),
-}
-
-/// A row in memory. A deleted device keeps its source.
-#[derive(Debug, Clone)]
-pub(crate) struct ScratchRow {
-    pub(crate) document: Option<Arc<schemas::Document>>,
-    pub(crate) source: Offset,
-}
-
-impl Target<'_> {
-    async fn get(
-        &self,
-        partition: Partition,
-        keys: &[Arc<DeviceKey>],
-    ) -> Result<Vec<Option<Stored>>, StoreError> {
-        match self {
-            Self::Store(documents) => {
-                let keys: Vec<_> = keys
-                    .iter()
-                    .map(|key| (partition, DeviceKey::clone(key)))
-                    .collect();
-                documents.get(&keys).await
-            }
-            Self::Memory(rows) => {
-                let stored = |key: &Arc<DeviceKey>| {
-                    let row = rows.get(key)?;
-                    let document = Arc::clone(row.document.as_ref()?);
-                    Some(Stored {
-                        document,
-                        source: row.source,
-                    })
-                };
-                Ok(keys.iter().map(stored).collect())
-            }
-        }
-    }
-
-    async fn write(&mut self, writes: Vec<Write>) -> Result<(), StoreError> {
-        match self {
-            Self::Store(documents) => documents.write(writes).await,
-            Self::Memory(rows) => {
-                for write in writes {
-                    let row = ScratchRow {
-                        document: write.document,
-                        source: write.source,
-                    };
-                    let known = rows.entry(Arc::new(write.key)).or_insert_with(|| row.clone());
-                    if known.source <= row.source {
-                        *known = row;
-                    }
-                }
-                Ok(())
-            }
-        }
-    }
-}
-
-/// The ports that recovery uses.
-pub(crate) struct Ports<'a> {
-    pub(crate) reader: &'a dyn Reader,
-    pub(crate) documents: Target<'a>,
-    pub(crate) history: Option<&'a dyn History>,
-}
-
-/// What a recovery covers, beside the rules of its partition.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Scope {
-    /// Rows of history are written for events received at or after this.
-    pub(crate) history_from: Micros,
-    /// From this event on the fold alone says what happened, and state records say nothing.
-    pub(crate) refold_from: Option<Offset>,
-    /// Only devices of this slice: number, of how many.
-    pub(crate) slice: Option<(u32, u32)>,
-}
-
-impl Scope {
-    pub(crate) fn covers(&self, key: &DeviceKey) -> bool {
-        self.slice.is_none_or(|(number, of)| {
-            let hash = xxhash_rust::xxh3::xxh3_64(crate::source::record_key(key).as_bytes());
-            hash % u64::from(of.max(1)) == u64::from(number)
-        })
-    }
 }
 
 /// A recovery under way. All it knows is in memory; begun anew it comes to the same.
@@ -210,29 +60,6 @@ pub(crate) struct Recovery {
     unconfirmed: FxHashMap<Arc<DeviceKey>, ReplaySlot>,
     /// Devices that the state records read so far leave existing, where somebody wants to know.
     live: Option<LiveKeys>,
-}
-
-/// Devices by a hash of their keys that is long enough for no two to meet.
-#[derive(Debug, Default)]
-pub(crate) struct LiveKeys(FxHashSet<u128>);
-
-impl LiveKeys {
-    pub(crate) fn contains(&self, key: &DeviceKey) -> bool {
-        self.0.contains(&Self::hash(key))
-    }
-
-    fn note(&mut self, record: &StateRecord) {
-        let hash = Self::hash(&record.key);
-        if record.document.is_some() {
-            self.0.insert(hash);
-        } else {
-            self.0.remove(&hash);
-        }
-    }
-
-    fn hash(key: &DeviceKey) -> u128 {
-        xxhash_rust::xxh3::xxh3_128(crate::source::record_key(key).as_bytes())
-    }
 }
 
 impl Recovery {

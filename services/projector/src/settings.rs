@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use journal::Traces;
 use schemas::Kind;
 
 /// Settings of the projector. All hold per partition, except the name of the group.
@@ -54,6 +55,8 @@ pub struct Settings {
     pub lag_every: Duration,
     /// How long a shutdown waits for batches in flight.
     pub drain_max: Duration,
+    /// Continues the traces of events until they are in the tables. Off.
+    pub traces: Traces,
     /// Called at the points where a crash must lose nothing. For tests.
     pub fault: Option<FaultHook>,
 }
@@ -84,6 +87,7 @@ impl Default for Settings {
             retry_max: Duration::from_secs(5),
             lag_every: Duration::from_secs(1),
             drain_max: Duration::from_secs(10),
+            traces: Traces::default(),
             fault: None,
         }
     }

@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::storage::Opened;
 use crate::storage::switch::Switch;
 use crate::tasks::Tasks;
-use crate::traces::Traced;
+use crate::traces::{self, Traced};
 
 /// Checks that `/ready` reports.
 type Checks = Vec<(&'static str, Check)>;
@@ -119,6 +119,9 @@ impl Wiring<'_> {
     /// The projector.
     pub(super) fn projector(&self, tasks: &mut Tasks, checks: &mut Checks) -> Result<(), RunError> {
         let mut settings = self.config.projector.clone();
+        if self.config.otlp_endpoint.is_some() {
+            settings.traces = traces::of_records();
+        }
         if self.config.history_off {
             settings.history_kinds.clear();
         }
@@ -236,8 +239,12 @@ impl Wiring<'_> {
         directory: &Arc<Directory>,
         administration: &Arc<Administration>,
     ) -> Result<Arc<Streams>, RunError> {
+        let mut settings = self.config.gateway.clone();
+        if self.config.otlp_endpoint.is_some() {
+            settings.traces = traces::of_records();
+        }
         let engine = gateway::Engine::start(
-            self.config.gateway.clone(),
+            settings,
             self.opened.journal.clone(),
             self.opened.store.clone(),
             Arc::clone(directory),

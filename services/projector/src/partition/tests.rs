@@ -147,15 +147,19 @@ fn a_deletion_is_a_tombstone_with_headers() {
 }
 
 #[test]
-fn an_event_that_the_document_holds_is_passed_over() {
+fn events_that_the_document_holds_are_passed_over_however_many_they_are() {
     let mut partition = Partition::new(rules());
-    let first = batch(7, &[event("a", "bus", START, speed(1))]);
+    // More than the fold remembers, so that only their offsets tell.
+    let events: Vec<Event> = (0..100)
+        .map(|n| event(&n.to_string(), "bus", START + n, speed(n)))
+        .collect();
+    let first = batch(7, &events);
     handle(&mut partition, &first);
     let decision = handle(&mut partition, &first);
     assert_eq!(
         decision.tally,
         EventTally {
-            nothing: 1,
+            nothing: 100,
             ..EventTally::default()
         }
     );

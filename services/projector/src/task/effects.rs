@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use journal::{AppendError, CommitError, NewRecord, Offset};
 use state::{HistoryRow, Write};
+use tracing::Span;
 
 use super::patience::Backoff;
 use super::{Ended, Task};
@@ -17,6 +18,7 @@ use crate::source::SourceBatch;
 impl Task {
     /// One batch, from its documents to `applied`.
     pub(super) async fn process(&mut self, batch: &SourceBatch, now: schemas::Micros) -> Result<(), Ended> {
+        let _spans = self.spans(batch);
         let fetched = self.prefetch(batch).await?;
         let began = Instant::now();
         let decision = self.partition.handle(batch, fetched, now);
@@ -113,6 +115,16 @@ impl Task {
             }
         }
         Ok(())
+    }
+
+    /// Spans of the events that are traced; they end with the batch.
+    fn spans(&self, batch: &SourceBatch) -> Vec<Span> {
+        let traces = &self.shared.settings.traces;
+        batch
+            .events
+            .iter()
+            .filter_map(|event| traces.span("project", event.traceparent.as_deref()))
+            .collect()
     }
 
     async fn prefetch(&mut self, batch: &SourceBatch) -> Result<Fetched, Ended> {
