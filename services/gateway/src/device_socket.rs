@@ -123,26 +123,21 @@ impl DeviceSockets {
         self.tasks.wait().await;
     }
 
-    async fn connect(
-        &self,
-        request: Request<Incoming>,
-        peer: SocketAddr,
-    ) -> Result<Response<Body>, Response<Body>> {
+    fn connect(&self, request: Request<Incoming>, peer: SocketAddr) -> Result<Response<Body>, Problem> {
         if request.method() != Method::GET {
-            return Err(Problem::method_not_allowed("GET").into_response());
+            return Err(Problem::method_not_allowed("GET"));
         }
-        let device = self.device(&request, peer).map_err(Problem::into_response)?;
+        let device = self.device(&request, peer)?;
         if handshake::transport(request.headers()) == Transport::Sse {
             return Err(
                 Problem::new(StatusCode::UPGRADE_REQUIRED, "this path speaks WebSocket only")
                     .header(UPGRADE, HeaderValue::from_static("websocket"))
-                    .header(CONNECTION, HeaderValue::from_static("Upgrade"))
-                    .into_response(),
+                    .header(CONNECTION, HeaderValue::from_static("Upgrade")),
             );
         }
         let (parts, body) = request.into_parts();
         let head = handshake::web_socket(&parts)?;
-        let seat = self.seat(&device).map_err(Problem::into_response)?;
+        let seat = self.seat(&device)?;
         let upgrade = hyper::upgrade::on(Request::from_parts(parts, body));
         let shared = Arc::clone(&self.shared);
         let abort = self.abort.clone();
@@ -228,10 +223,6 @@ impl HttpService for DeviceSockets {
         if request.uri().path() != PATH {
             return Handled::NotMine(request);
         }
-        Handled::Response(
-            self.connect(request, peer)
-                .await
-                .unwrap_or_else(|refusal| refusal),
-        )
+        Handled::Response(self.connect(request, peer).unwrap_or_else(Problem::into_response))
     }
 }

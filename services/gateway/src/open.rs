@@ -112,7 +112,7 @@ impl Streams {
             .map_err(Problem::into_response)?;
         let head = match transport {
             Transport::Sse => handshake::event_stream(),
-            Transport::WebSocket => handshake::web_socket(parts)?,
+            Transport::WebSocket => handshake::web_socket(parts).map_err(Problem::into_response)?,
         };
         let seat = self
             .engine

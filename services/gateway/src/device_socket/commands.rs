@@ -105,10 +105,10 @@ impl Dialect for QueuedCommands {
 }
 
 fn queued(event: &Event) -> Option<Step> {
-    match &event.body {
-        Body::Command(command) if command.status == CommandStatus::Queued => Some(command.into()),
-        _ => None,
-    }
+    let Body::Command(command) = &event.body else {
+        return None;
+    };
+    (command.status == CommandStatus::Queued).then(|| command.into())
 }
 
 /// Hands the device's commands to `commands` until they end; answers with the code to close with.
@@ -208,14 +208,13 @@ async fn forward(mut output: ChannelBody, commands: &mpsc::Sender<Step>) -> u16 
             let Some(data) = line.strip_prefix(b"data: ") else {
                 continue;
             };
-            match read(data) {
-                Some(Ok(step)) => {
-                    if commands.send(step).await.is_err() {
-                        return GOING_AWAY;
-                    }
-                }
+            let step = match read(data) {
+                Some(Ok(step)) => step,
                 Some(Err(code)) => return code,
-                None => {}
+                None => continue,
+            };
+            if commands.send(step).await.is_err() {
+                return GOING_AWAY;
             }
         }
     }

@@ -17,9 +17,9 @@ impl Native {
             Scope::All => self.counts_of_tenant(caller).await?,
             Scope::Devices(devices) => {
                 let placement = self.placement(&caller.tenant);
-                let key = |device: &Box<str>| DeviceKey {
+                let key = |device: &str| DeviceKey {
                     tenant: caller.tenant.clone(),
-                    device: device.clone(),
+                    device: device.into(),
                 };
                 let keys: Vec<_> = devices
                     .iter()

@@ -1,6 +1,6 @@
 //! The head of the answer to a stream: an event stream, or the upgrade to a WebSocket.
 
-use access::http::{Body, Problem};
+use access::http::Problem;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
@@ -37,7 +37,7 @@ pub(crate) fn event_stream() -> Response<()> {
 }
 
 /// The head that upgrades to a WebSocket, or why that cannot be (RFC 6455, 4.2).
-pub(crate) fn web_socket(parts: &Parts) -> Result<Response<()>, Response<Body>> {
+pub(crate) fn web_socket(parts: &Parts) -> Result<Response<()>, Problem> {
     let mut request = Request::new(());
     request.method_mut().clone_from(&parts.method);
     *request.version_mut() = parts.version;
@@ -45,19 +45,17 @@ pub(crate) fn web_socket(parts: &Parts) -> Result<Response<()>, Response<Body>> 
     tungstenite::handshake::server::create_response(&request).map_err(|error| refusal(&error))
 }
 
-fn refusal(error: &Error) -> Response<Body> {
+fn refusal(error: &Error) -> Problem {
     let version = HeaderValue::from_static("13");
     if let Error::Protocol(ProtocolError::MissingSecWebSocketVersionHeader) = error {
         let detail = "this service speaks version 13 of WebSocket: send Sec-WebSocket-Version: 13";
         return Problem::new(StatusCode::UPGRADE_REQUIRED, detail)
             .header(SEC_WEBSOCKET_VERSION, version)
             .header(UPGRADE, HeaderValue::from_static("websocket"))
-            .header(CONNECTION, HeaderValue::from_static("Upgrade"))
-            .into_response();
+            .header(CONNECTION, HeaderValue::from_static("Upgrade"));
     }
     Problem::bad_request(format!("the WebSocket handshake is not complete: {error}"))
         .header(SEC_WEBSOCKET_VERSION, version)
-        .into_response()
 }
 
 #[cfg(test)]
@@ -97,7 +95,7 @@ mod tests {
     fn another_version_is_told_which_one_is_spoken() {
         let mut headers = GOOD;
         headers[2].1 = "8";
-        let response = web_socket(&parts(&headers)).unwrap_err();
+        let response = web_socket(&parts(&headers)).unwrap_err().into_response();
         assert_eq!(response.status(), 426);
         assert_eq!(response.headers()["sec-websocket-version"], "13");
     }

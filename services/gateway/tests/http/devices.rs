@@ -27,10 +27,11 @@ async fn connect(gateway: &Gateway) -> Socket {
 
 async fn next(socket: &mut Socket) -> Value {
     loop {
-        match within("a message", socket.next()).await.unwrap().unwrap() {
-            Message::Text(text) => return serde_json::from_str(&text).unwrap(),
-            other => assert!(other.is_ping(), "{other:?}"),
+        let message = within("a message", socket.next()).await.unwrap().unwrap();
+        if let Message::Text(text) = &message {
+            return serde_json::from_str(text).unwrap();
         }
+        assert!(message.is_ping(), "{message:?}");
     }
 }
 

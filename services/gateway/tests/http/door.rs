@@ -202,7 +202,7 @@ async fn a_web_socket_runs_over_tls() {
     let (gateway, trusted) = secured().await;
     let io = dial(&gateway, trusted, "http/1.1").await;
     let url = format!("wss://localhost/v1/stream?tenant=acme&token={SYSTEM}");
-    let (mut socket, _) = within("the upgrade", tokio_tungstenite::client_async(url, io))
+    let (mut socket, _) = within("the upgrade", Box::pin(tokio_tungstenite::client_async(url, io)))
         .await
         .unwrap();
     gateway.append("bus", READING).await;

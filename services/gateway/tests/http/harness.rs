@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Waits for something that is about to happen.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, future).await {
+    match tokio::time::timeout(PATIENCE, Box::pin(future)).await {
         Ok(value) => value,
         Err(_) => panic!("{what} did not happen within {PATIENCE:?}"),
     }
@@ -47,13 +47,18 @@ pub(crate) struct Options {
 /// One gateway.
 pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
-    pub(crate) journal: Journal,
-    pub(crate) store: Store,
-    pub(crate) administration: Arc<Administration>,
-    pub(crate) clock: Clock,
     pub(crate) cancel: CancellationToken,
     pub(crate) sockets: Arc<DeviceSockets>,
+    base: Base,
     _dir: tempfile::TempDir,
+}
+
+impl std::ops::Deref for Gateway {
+    type Target = Base;
+
+    fn deref(&self) -> &Base {
+        &self.base
+    }
 }
 
 /// Starts with 2026 and moves on by a microsecond with each look, so that times are distinct.
@@ -75,99 +80,127 @@ fn layout() -> Layout {
     }
 }
 
-impl Gateway {
-    pub(crate) async fn start(options: Options) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+/// The log, the state, and who is who.
+pub(crate) struct Base {
+    pub(crate) journal: Journal,
+    pub(crate) store: Store,
+    administration: Arc<Administration>,
+    sink: Arc<Appending>,
+    pub(crate) clock: Clock,
+    registry: prometheus::Registry,
+}
+
+impl Base {
+    async fn open(dir: &std::path::Path, cancel: &CancellationToken) -> Self {
         let clock = clock();
-        let log =
-            embedded::Engine::open(dir.path(), embedded::Settings::default(), Arc::clone(&clock)).unwrap();
+        let log = embedded::Engine::open(dir, embedded::Settings::default(), Arc::clone(&clock)).unwrap();
         let admin = log.admin();
         admin.create(4, 1).await.unwrap();
         admin.write_layout(&layout()).await.unwrap();
         let (journal, store) = (log.journal(layout()), log.store());
         let registry = prometheus::Registry::new();
-        let cancel = CancellationToken::new();
         let mut settings = access::directory::Settings::new(NodeKey::new([7; 32]));
         settings.admin_token = Some(AdminToken::new(SYSTEM).unwrap());
         let directory = Directory::new(settings, 4, &registry).unwrap();
         let (follower, followed, until) = (Arc::clone(&directory), journal.clone(), cancel.clone());
         tokio::spawn(async move { follower.follow(&followed, until).await });
         within("the directory", directory.ready()).await;
-        let administration = Administration::new(
-            access::administration::Settings::default(),
-            &journal,
-            Arc::clone(&directory),
-            Arc::clone(&clock),
-        );
-        let engine = Engine::start(
-            Settings {
-                workers: 1,
-                ..options.engine
-            },
-            journal.clone(),
-            store.clone(),
-            Arc::clone(&directory),
-            Arc::clone(&clock),
-            &registry,
+        let settings = access::administration::Settings::default();
+        Self {
+            sink: Arc::new(Appending {
+                journal: journal.clone(),
+                directory: Arc::clone(&directory),
+                clock: Arc::clone(&clock),
+            }),
+            administration: Administration::new(settings, &journal, directory, Arc::clone(&clock)),
+            journal,
+            store,
+            clock,
+            registry,
+        }
+    }
+
+    fn directory(&self) -> Arc<Directory> {
+        Arc::clone(self.administration.directory())
+    }
+
+    fn engine(&self, settings: Settings) -> Engine {
+        let settings = Settings {
+            workers: 1,
+            ..settings
+        };
+        let (journal, store) = (self.journal.clone(), self.store.clone());
+        Engine::start(
+            settings,
+            journal,
+            store,
+            self.directory(),
+            Arc::clone(&self.clock),
+            &self.registry,
         )
-        .unwrap();
-        let streams = Streams::new(
-            options.open,
-            engine.clone(),
-            journal.clone(),
-            Arc::clone(&administration),
-            Arc::clone(&clock),
-        );
-        let sink = Arc::new(Appending {
-            journal: journal.clone(),
-            directory: Arc::clone(&directory),
-            clock: Arc::clone(&clock),
-        });
-        let sockets = Arc::new(DeviceSockets::new(device_socket::Wiring {
+        .unwrap()
+    }
+
+    fn sockets(&self, engine: &Engine) -> Arc<DeviceSockets> {
+        Arc::new(DeviceSockets::new(device_socket::Wiring {
             settings: DeviceSocketSettings::default(),
             engine: engine.clone(),
-            journal: journal.clone(),
-            store: store.clone(),
-            directory: Arc::clone(&directory),
-            events: Arc::clone(&sink) as _,
-            clock: Arc::clone(&clock),
-        }));
-        let native = Native::new(
+            journal: self.journal.clone(),
+            store: self.store.clone(),
+            directory: self.directory(),
+            events: Arc::clone(&self.sink) as _,
+            clock: Arc::clone(&self.clock),
+        }))
+    }
+
+    fn native(&self) -> Native {
+        Native::new(
             NativeSettings::default(),
-            journal.clone(),
-            store.clone(),
-            directory,
-            sink,
-            Arc::clone(&clock),
-        );
-        let door = FrontDoor::new(
-            Wiring {
-                settings: options.door,
-                streams: Some(Arc::new(streams)),
-                services: vec![
-                    Arc::new(native),
-                    Arc::clone(&sockets) as _,
-                    Arc::new(SchemaRegistry),
-                ],
-                tls: options.tls,
-                observer: Arc::new(Log),
-                clock: Arc::clone(&clock),
-            },
-            &registry,
+            self.journal.clone(),
+            self.store.clone(),
+            self.directory(),
+            Arc::clone(&self.sink) as _,
+            Arc::clone(&self.clock),
         )
-        .unwrap();
+    }
+}
+
+impl Gateway {
+    pub(crate) async fn start(options: Options) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let cancel = CancellationToken::new();
+        let base = Base::open(dir.path(), &cancel).await;
+        let engine = base.engine(options.engine);
+        let sockets = base.sockets(&engine);
+        let streams = Streams::new(
+            options.open,
+            engine,
+            base.journal.clone(),
+            Arc::clone(&base.administration),
+            Arc::clone(&base.clock),
+        );
+        let wiring = Wiring {
+            settings: options.door,
+            streams: Some(Arc::new(streams)),
+            services: vec![
+                Arc::new(base.native()),
+                Arc::clone(&sockets) as _,
+                Arc::new(SchemaRegistry),
+            ],
+            tls: options.tls,
+            observer: Arc::new(Log),
+            clock: Arc::clone(&base.clock),
+        };
+        let door = FrontDoor::new(wiring, &base.registry).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let until = cancel.clone();
         tokio::spawn(async move { door.serve(listener, until).await });
         Self {
             address,
-            journal,
-            store,
-            administration,
-            clock,
             cancel,
             sockets,
+            base,
             _dir: dir,
         }
     }
@@ -179,18 +212,13 @@ impl Gateway {
 
     pub(crate) async fn append_of(&self, tenant: &str, device: &str, body: &str) -> Position {
         let text = format!("{{\"device\":\"{device}\",{}", body.strip_prefix('{').unwrap());
-        let sink = Appending {
-            journal: self.journal.clone(),
-            directory: Arc::clone(self.administration.directory()),
-            clock: Arc::clone(&self.clock),
-        };
         let submission = Submission {
             tenant: tenant.into(),
             device: None,
             items: vec![serde_json::value::RawValue::from_string(text).unwrap()],
             traceparent: None,
         };
-        let mut outcomes = sink.submit(&Principal::system("test"), submission).await;
+        let mut outcomes = self.sink.submit(&Principal::system("test"), submission).await;
         outcomes.pop().unwrap().unwrap().position
     }
 

@@ -1,8 +1,13 @@
 //! The gateway as its clients see it: the front door, streams and the native API over the embedded
 //! engine, all in one process.
 
+#[cfg(test)]
 mod devices;
+#[cfg(test)]
 mod door;
+#[cfg(test)]
 mod harness;
+#[cfg(test)]
 mod native;
+#[cfg(test)]
 mod streams;
