@@ -1,3 +1,4 @@
 //! Behaviours of real nodes on the embedded engine, as a user sees them.
 
+mod cursors;
 mod resume;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`nodes`] | nodes in this process, several on one engine |
 //! | [`api`] | the native HTTP API |
+//! | [`clock`] | a wall clock that tests move |
 //! | [`program`] | the program as a process |
 //! | [`raw`] | HTTP as bytes |
 //! | [`seed`] | randomness that can be run again |
@@ -12,6 +13,7 @@
 //! | [`world`] | one node with a tenant |
 
 pub mod api;
+pub mod clock;
 pub mod nodes;
 pub mod program;
 pub mod raw;

@@ -136,8 +136,7 @@ impl Running {
             ..config.clone()
         };
         let listeners = Listeners::bind(&config).await.expect("free ports");
-        let node = Node::start(&config, opened, listeners, clock, Registry::new())
-            .expect("a node");
+        let node = Node::start(&config, opened, listeners, clock, Registry::new()).expect("a node");
         node.ready().await;
         Self {
             api: Api::new(&format!("http://{}", node.public()), ADMIN_TOKEN),

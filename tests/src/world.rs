@@ -1,9 +1,13 @@
 //! One node with a tenant and a credential of every role: what most behaviours need.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use node::config::Config;
 use serde_json::{Value, json};
 
 use crate::api::Api;
+use crate::clock::MovedClock;
 use crate::nodes::{self, Running, Storage};
 use crate::stream::{Carrier, Streaming};
 
@@ -18,6 +22,9 @@ pub struct World {
     pub node: Running,
     /// Admin of [`TENANT`].
     pub admin: Api,
+    /// The node's clock.
+    pub clock: MovedClock,
+    config: Config,
 }
 
 impl World {
@@ -30,11 +37,18 @@ impl World {
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = nodes::config();
         change(&mut config);
-        let storage = Storage::embedded(&config).await;
+        let clock = MovedClock::default();
+        let storage = Storage::at(&config, clock.clock()).await;
         let node = storage.node(&config).await;
         let admin = node.api.token(&json!({"role": "admin", "tenant": TENANT})).await;
         let admin = node.api.with_token(&admin);
-        Self { storage, node, admin }
+        Self {
+            storage,
+            node,
+            admin,
+            clock,
+            config,
+        }
     }
 
     /// A client with a new token of the tenant; `body` says of which role and with what.
@@ -65,8 +79,47 @@ impl World {
         events
     }
 
+    /// The same node on a copy of its data, which is another log.
+    pub async fn on_a_copy(self) -> Self {
+        let Self {
+            storage,
+            node,
+            admin,
+            config,
+            ..
+        } = self;
+        node.drain().await;
+        let from = storage.release();
+        let to = Arc::new(tempfile::tempdir().expect("a directory"));
+        copy(from.path(), to.path()).expect("a copy");
+        let storage = Storage::reopen(to, &config).await;
+        let node = storage.node(&config).await;
+        let admin = admin.at(&node.api.base);
+        Self {
+            storage,
+            node,
+            admin,
+            clock: MovedClock::default(),
+            config,
+        }
+    }
+
     /// Ends the node.
     pub async fn end(self) {
         self.node.drain().await;
     }
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            std::fs::create_dir_all(&target)?;
+            copy(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), &target)?;
+        }
+    }
+    Ok(())
 }
