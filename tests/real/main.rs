@@ -1,0 +1,16 @@
+//! The same behaviours on real Kafka and a real CQL server, as separate processes where that matters.
+//!
+//! `WAKELINE_TEST_KAFKA` and `WAKELINE_TEST_CQL` name the servers that tests share (`tests/run` starts them,
+//! `infra/local/up` does by hand); without them every test says "skipped". What a test does to a broker it
+//! does to one of its own.
+
+mod cluster;
+mod cursors;
+mod kills;
+mod page;
+mod rebuild;
+mod refusals;
+
+mod serving;
+mod stall;
+mod topics;

@@ -1,0 +1,151 @@
+//! `wakeline rebuild` on CQL while nodes serve: tables beside the old ones, equal, then switched.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use journal::Placement;
+use node::cli::RebuildArgs;
+use node::config::{Config, Roles};
+use node::storage;
+use prometheus::Registry;
+use serde_json::{Value, json};
+use state::{DeviceKey, Write};
+use tests::api::{Api, reading};
+use tests::nodes::{Running, Storage};
+use tests::wait;
+
+use crate::cluster::Servers;
+
+const TENANT: &str = "acme";
+const DEVICES: u64 = 40;
+const LOST: &str = "d-7";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_are_restored_beside_those_that_serve_and_a_lost_row_comes_back() {
+    let Some(shared) = Servers::shared() else { return };
+    let config = shared.config();
+    let opened = Storage::servers(&config).await;
+    let store = opened.store.clone();
+    let node = Running::start(&config, opened.clone()).await;
+    let gateway = gateway(&config).await;
+    for n in 1..=3 {
+        let events: Vec<Value> = (0..DEVICES)
+            .map(|device| reading(&format!("d-{device}"), n))
+            .collect();
+        let answer = node
+            .api
+            .post(&format!("/v1/events?tenant={TENANT}"), &json!(events))
+            .await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+    let before = wait::until("every device is folded", || async {
+        let documents = documents(&gateway.api).await;
+        let done = |document: &Value| document["fields"]["n"] == 3 && document["status"] == "ONLINE";
+        (documents.len() as u64 == DEVICES && documents.values().all(done)).then_some(documents)
+    })
+    .await;
+
+    let key = DeviceKey {
+        tenant: TENANT.into(),
+        device: LOST.into(),
+    };
+    let layout = &opened.journal.layout;
+    let partition = Placement::new(TENANT, layout.default_spread, layout.partitions).of(LOST);
+    let delete = Write {
+        key,
+        partition,
+        document: None,
+        source: 1_000_000,
+    };
+    store.documents.write(vec![delete]).await.expect("deleted");
+    let lost = format!("/v1/devices/{LOST}?tenant={TENANT}");
+    assert_eq!(gateway.api.get(&lost).await.status, 404, "the row is gone");
+
+    let reading_on = Reading::start(&gateway.api);
+    let arguments = RebuildArgs {
+        refold: false,
+        since: None,
+    };
+    node::rebuild::run(&config, &arguments, &node::system_clock())
+        .await
+        .expect("equal to the log");
+    for api in [&gateway.api, &node.api] {
+        wait::until("the nodes go over to the new tables", || async {
+            (api.get(&lost).await.status == 200).then_some(())
+        })
+        .await;
+        assert_eq!(documents(api).await, before);
+    }
+    reading_on.finish().await;
+
+    // The projector folds on, into the new tables.
+    let answer = node
+        .api
+        .post(&format!("/v1/events?tenant={TENANT}"), &reading(LOST, 4))
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    wait::until("events are folded into the new tables", || async {
+        (gateway.api.get(&lost).await.json["fields"]["n"] == 4).then_some(())
+    })
+    .await;
+    gateway.drain().await;
+    node.drain().await;
+}
+
+/// A gateway with connections of its own, as a process of its own has.
+async fn gateway(config: &Config) -> Running {
+    let roles = Roles {
+        ingest: false,
+        projector: false,
+        gateway: true,
+    };
+    let opened = storage::open(config, &node::system_clock(), &Registry::new())
+        .await
+        .expect("opened");
+    Running::start(
+        &Config {
+            roles,
+            ..config.clone()
+        },
+        opened,
+    )
+    .await
+}
+
+async fn documents(api: &Api) -> BTreeMap<String, Value> {
+    let answer = api.get(&format!("/v1/devices?tenant={TENANT}&limit=1000")).await;
+    let listed = answer.json["devices"].as_array().cloned().unwrap_or_default();
+    listed
+        .into_iter()
+        .map(|document| (document["id"].to_string(), document))
+        .collect()
+}
+
+/// Reads a device all along: it must be there whatever serves.
+struct Reading {
+    stop: Arc<AtomicBool>,
+    task: tokio::task::JoinHandle<u64>,
+}
+
+impl Reading {
+    fn start(api: &Api) -> Self {
+        let (stop, api) = (Arc::new(AtomicBool::new(false)), api.clone());
+        let stopped = Arc::clone(&stop);
+        let task = tokio::spawn(async move {
+            let mut reads = 0;
+            while !stopped.load(Ordering::Acquire) {
+                let answer = api.get(&format!("/v1/devices/d-1?tenant={TENANT}")).await;
+                assert_eq!(answer.json["fields"]["n"], 3, "{} {}", answer.status, answer.text);
+                reads += 1;
+            }
+            reads
+        });
+        Self { stop, task }
+    }
+
+    async fn finish(self) {
+        self.stop.store(true, Ordering::Release);
+        assert!(self.task.await.expect("every read is answered") > 10);
+    }
+}

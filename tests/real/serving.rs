@@ -1,0 +1,130 @@
+//! `wakeline serve` as processes: started, killed, started again at the same address.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tests::api::Api;
+use tests::nodes::ADMIN_TOKEN;
+use tests::program::{self, Program};
+use tests::wait;
+use tokio::process::{Child, Command};
+
+use crate::cluster::Servers;
+
+/// Variables of every process.
+pub(crate) const VARIABLES: [(&str, &str); 3] = [
+    ("WAKELINE_ADMIN_TOKEN", ADMIN_TOKEN),
+    ("WAKELINE_ALLOW_WEAK_DURABILITY", "true"),
+    ("WAKELINE_LOG_JSON", "true"),
+];
+
+/// Makes topics and tables, as an operator does.
+pub(crate) async fn migrate(servers: &Servers) {
+    let ended = Program::run(
+        &with_flags("migrate", servers, &["--partitions", "8"]),
+        &VARIABLES,
+    )
+    .await;
+    assert_eq!(ended.code, Some(0), "{}", ended.errors);
+    assert!(ended.output.contains("layout written"), "{}", ended.output);
+}
+
+/// `command` on `servers`.
+pub(crate) fn with_flags<'a>(command: &'a str, servers: &'a Servers, more: &[&'a str]) -> Vec<&'a str> {
+    [command]
+        .into_iter()
+        .chain(servers.flags())
+        .chain(more.iter().copied())
+        .collect()
+}
+
+/// A node as a process of its own; killed when dropped.
+pub(crate) struct Serving {
+    role: &'static str,
+    servers: Servers,
+    child: Child,
+    log: TempDir,
+    /// Its API, as `system`. It stays the same over restarts.
+    pub(crate) api: Api,
+    /// `host:port` of the operators' listener.
+    admin: String,
+}
+
+impl Serving {
+    /// Starts a node of one role on free ports and waits until it is ready.
+    pub(crate) async fn start(role: &'static str, servers: &Servers) -> Self {
+        let log = tempfile::tempdir().expect("a directory");
+        let (child, path) = spawn(role, servers, &log, ["127.0.0.1:0", "127.0.0.1:0"]);
+        let (public, admin) = wait::until("the node listens", || async { listening(&path) }).await;
+        let api = Api::new(&format!("http://{public}"), ADMIN_TOKEN);
+        let node = Self {
+            role,
+            servers: servers.clone(),
+            child,
+            log,
+            api,
+            admin,
+        };
+        node.ready().await;
+        node
+    }
+
+    /// Ends it as a crash would, at once.
+    pub(crate) async fn kill(&mut self) {
+        self.child.kill().await.expect("killed");
+    }
+
+    /// Starts it again at the same address, after [`Self::kill`].
+    pub(crate) async fn start_again(&mut self) {
+        let public = self.api.base.trim_start_matches("http://");
+        (self.child, _) = spawn(self.role, &self.servers, &self.log, [public, &self.admin]);
+        self.ready().await;
+    }
+
+    async fn ready(&self) {
+        let operators = Api::new(&format!("http://{}", self.admin), "");
+        wait::until(&format!("the {} is ready", self.role), || async {
+            let request = operators.request(reqwest::Method::GET, "/ready").send().await;
+            request.is_ok_and(|answer| answer.status() == 200).then_some(())
+        })
+        .await;
+    }
+}
+
+fn spawn(role: &str, servers: &Servers, log: &TempDir, listen: [&str; 2]) -> (Child, PathBuf) {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let path = log
+        .path()
+        .join(format!("{}.json", NUMBER.fetch_add(1, Ordering::Relaxed)));
+    let file = std::fs::File::create(&path).expect("a file");
+    let more = ["--role", role, "--listen", listen[0], "--admin-listen", listen[1]];
+    let child = Command::new(program::path())
+        .args(with_flags("serve", servers, &more))
+        .env_clear()
+        .envs(VARIABLES)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(file)
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the program starts");
+    (child, path)
+}
+
+/// The public and the operators' address, once the log tells them.
+fn listening(log: &PathBuf) -> Option<(String, String)> {
+    let text = std::fs::read_to_string(log).ok()?;
+    let lines = text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let fields = lines
+        .map(|line| line["fields"].clone())
+        .find(|fields| fields["message"] == "listening")?;
+    Some((
+        fields["public"].as_str()?.to_owned(),
+        fields["admin"].as_str()?.to_owned(),
+    ))
+}
