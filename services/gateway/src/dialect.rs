@@ -154,6 +154,12 @@ pub trait Dialect: Send + Sync + 'static {
     /// What a text message of the client means for its stream.
     fn text(&self, text: &str, subscription: &Subscription) -> Vec<Action>;
 
+    /// What tells a client that its message cannot be acted on, if anything does.
+    fn refusal(&self, reason: &str) -> Option<Bytes> {
+        let _ = reason;
+        None
+    }
+
     /// What a binary message means: nothing, unless the dialect has an answer.
     fn binary(&self, subscription: &Subscription) -> Vec<Action> {
         let _ = subscription;

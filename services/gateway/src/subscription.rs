@@ -88,6 +88,21 @@ impl DeviceSet {
         }
     }
 
+    /// How many devices it names; `None` for all of them.
+    #[must_use]
+    pub fn len(&self) -> Option<usize> {
+        match self {
+            Self::All => None,
+            Self::Set(devices) => Some(devices.len()),
+        }
+    }
+
+    /// Whether no device is in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == Some(0)
+    }
+
     /// The devices of it that `scope` covers.
     #[must_use]
     pub fn within(&self, scope: &Scope) -> Self {

@@ -82,13 +82,15 @@ impl Dialect for Native {
     fn text(&self, text: &str, subscription: &Subscription) -> Vec<Action> {
         match update(text, subscription) {
             Ok(selection) => vec![Action::Select(selection)],
-            Err(message) => {
-                let mut out = b"{\"type\":\"fault\",\"error\":".to_vec();
-                json::write_string(&message, &mut out);
-                out.push(b'}');
-                vec![Action::Send(Bytes::from(out))]
-            }
+            Err(message) => self.refusal(&message).map(Action::Send).into_iter().collect(),
         }
+    }
+
+    fn refusal(&self, reason: &str) -> Option<Bytes> {
+        let mut out = b"{\"type\":\"fault\",\"error\":".to_vec();
+        json::write_string(reason, &mut out);
+        out.push(b'}');
+        Some(Bytes::from(out))
     }
 }
 
@@ -227,3 +229,6 @@ fn update(text: &str, subscription: &Subscription) -> Result<Selection, String> 
     }
     Ok(selection)
 }
+
+#[cfg(test)]
+mod tests;

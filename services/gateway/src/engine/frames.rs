@@ -143,3 +143,89 @@ pub(crate) fn reduce(record: &LogRecord, selection: &Selection) -> Shown {
     }
     Shown::Reduced(Box::new(event))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::Arc;
+
+    use journal::{Headers, Record};
+    use schemas::event::Telemetry;
+    use schemas::{Fields, Scalar};
+
+    use super::*;
+    use crate::dialect::native::Native;
+    use crate::subscription::{DeviceSet, KindSet, TenantScope};
+
+    fn telemetry(fields: &[&str]) -> LogRecord {
+        let fields: BTreeMap<Box<str>, Scalar> =
+            fields.iter().map(|path| (Box::from(*path), Scalar::Integer(1))).collect();
+        let event = Event {
+            id: "e".into(),
+            tenant: "t".into(),
+            device: "d".into(),
+            occurred_at: 0,
+            received_at: 0,
+            claimed_at: None,
+            seq: None,
+            body: Body::Telemetry(Telemetry { fields: Fields(fields) }),
+        };
+        let record = Record {
+            offset: 0,
+            timestamp_ms: 0,
+            key: "t/d".into(),
+            value: Some(event.encode()),
+            headers: Headers {
+                kind: "telemetry".into(),
+                ..Headers::default()
+            },
+        };
+        LogRecord::new(Topic::Events, 0, record)
+    }
+
+    fn shown(fields: &[&str], metrics: &[&str]) -> Option<Vec<String>> {
+        let selection = Selection {
+            tenant: TenantScope::All,
+            devices: DeviceSet::All,
+            kinds: KindSet::ALL,
+            metrics: Some(Arc::new(metrics.iter().map(|path| Box::from(*path)).collect::<BTreeSet<_>>())),
+        };
+        let record = telemetry(fields);
+        let event = match reduce(&record, &selection) {
+            Shown::Whole => record.event()?.clone(),
+            Shown::Reduced(event) => *event,
+            Shown::Nothing => return None,
+        };
+        let Body::Telemetry(telemetry) = event.body else {
+            return None;
+        };
+        Some(telemetry.fields.0.keys().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn telemetry_keeps_the_chosen_paths_and_what_lies_below_them() {
+        assert_eq!(shown(&["a", "b", "c.x", "cx"], &["a", "c"]), Some(vec!["a".to_owned(), "c.x".to_owned()]));
+        assert_eq!(shown(&["a", "b"], &["a", "b", "z"]), Some(vec!["a".to_owned(), "b".to_owned()]));
+    }
+
+    #[test]
+    fn telemetry_without_a_chosen_path_is_left_out() {
+        assert_eq!(shown(&["b"], &["a"]), None);
+        assert_eq!(shown(&[], &["a"]), None);
+    }
+
+    #[test]
+    fn an_sse_block_has_its_cursor_and_its_data_and_ends_with_an_empty_line() {
+        let record = telemetry(&["a"]);
+        let frame = data(&Native, Transport::Sse, Item::Record(&record), "CURSOR").unwrap();
+        let text = std::str::from_utf8(&frame).unwrap();
+        assert!(text.starts_with("id: CURSOR\ndata: {") && text.ends_with("}\n\n"), "{text:?}");
+        assert_eq!(text.lines().count(), 3);
+    }
+
+    #[test]
+    fn the_hello_of_sse_carries_retry_in_a_block_with_data() {
+        let frame = control(&Native, Transport::Sse, Control::Hello, "", Some(4_321)).unwrap();
+        assert_eq!(&frame[..], b"event: hello\nretry: 4321\ndata: {}\n\n");
+    }
+}

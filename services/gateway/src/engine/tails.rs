@@ -43,7 +43,8 @@ pub(crate) struct Feed {
 /// A ring, and which one: it is replaced when the log does not continue where it ended.
 struct Generation {
     number: u64,
-    begun: Place,
+    /// Where the first one began.
+    promised: Place,
     ring: Ring,
 }
 
@@ -94,11 +95,14 @@ impl Feed {
         })
     }
 
-    /// Where the ring began, once it is open: the live end of whoever wanted it before.
-    pub(crate) fn begun(&self) -> Option<FeedPosition> {
-        self.ring.read().as_ref().map(|current| FeedPosition {
-            generation: current.number,
-            place: current.begun,
+    /// Where the ring begins, once it is open, and the live end of whoever wanted it before.
+    pub(crate) fn begun(&self) -> Option<(FeedPosition, Place)> {
+        self.ring.read().as_ref().map(|current| {
+            let start = FeedPosition {
+                generation: current.number,
+                place: current.ring.start(),
+            };
+            (start, current.promised)
         })
     }
 
@@ -144,10 +148,10 @@ impl Feed {
     /// Begins a new ring at `place`.
     fn begin(&self, place: Place) {
         let mut guard = self.ring.write();
-        let number = guard.as_ref().map_or(0, |current| current.number + 1);
+        let (number, promised) = guard.as_ref().map_or((0, place), |old| (old.number + 1, old.promised));
         *guard = Some(Generation {
             number,
-            begun: place,
+            promised,
             ring: Ring::new(place),
         });
         drop(guard);

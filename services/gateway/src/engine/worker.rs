@@ -12,9 +12,6 @@ mod skip;
 mod snapshot;
 mod timers;
 
-#[cfg(test)]
-mod tests;
-
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

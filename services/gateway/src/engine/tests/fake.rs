@@ -257,7 +257,7 @@ impl Reader for FakeReader {
         let at = |partition: &Partition| {
             let part = self.0.part(topic, *partition);
             let found = part.records.iter().find(|record| record.timestamp_ms >= time_ms);
-            Ok(found.map_or(part.end, |record| record.offset))
+            Ok(found.map_or(part.end, |record| record.offset.max(part.start)))
         };
         partitions.iter().map(at).collect()
     }
@@ -385,7 +385,10 @@ impl History for Nothing {
 
 /// A directory that answers as a test says.
 #[derive(Default)]
-pub(super) struct FakeAccess(pub(super) Mutex<BTreeMap<Box<str>, Result<Arc<Principal>, Denied>>>);
+pub(super) struct FakeAccess(pub(super) Mutex<Answers>);
+
+/// What is said of a principal, by its id.
+type Answers = BTreeMap<Box<str>, Result<Arc<Principal>, Denied>>;
 
 impl Access for FakeAccess {
     fn recheck(&self, principal: &Principal, now: Micros) -> Result<Arc<Principal>, Denied> {

@@ -431,3 +431,29 @@ fn a_client_that_takes_nothing_for_too_long_is_given_up() {
         assert_eq!(world.metrics.ended.with_label_values(&["stalled"]).get(), 1);
     });
 }
+
+#[test]
+fn a_websocket_whose_pings_stay_unanswered_is_closed() {
+    run(async {
+        let settings = crate::settings::Settings {
+            ping: Duration::from_millis(100),
+            ..small()
+        };
+        let mut world = World::new(&settings, 0);
+        let mut client = live();
+        client.subscription.transport = Transport::WebSocket;
+        world.open(&mut client);
+        world.give(&mut client, ROOM);
+        let answer = |client: &Client| client.pipe.lock().input.extend(b"\x8a\x80\0\0\0\0");
+        for _ in 0..100 {
+            answer(&client);
+            world.core.readable(client.token.unwrap());
+            world.step(10).await;
+        }
+        assert_eq!(world.core.len(), 1, "its pings were answered");
+        for _ in 0..300 {
+            world.step(10).await;
+        }
+        assert_eq!(world.core.len(), 0);
+    });
+}

@@ -285,18 +285,18 @@ impl<W: Wire> Core<W> {
             return false;
         };
         let opened = feed.at.is_none().then(|| feed.feed.begun()).flatten();
-        if let Some(begun) = opened {
-            feed.at = Some(begun);
+        if let Some((start, _)) = opened {
+            feed.at = Some(start);
         }
         let unavailable = feed.feed.is_unavailable();
         if feed.unavailable != unavailable {
             feed.unavailable = unavailable;
             self.tell_degraded(number);
         }
-        if let Some(begun) = opened {
+        if let Some((_, promised)) = opened {
             // Streams that wait for the live end start where the feed began, before it moves.
             for (_, connection) in &mut self.connections {
-                connection.begin(&self.hub, number, begun.place);
+                connection.begin(&self.hub, number, promised);
             }
         }
         opened.is_some()

@@ -8,7 +8,7 @@ use super::hub::Hub;
 use super::output::Wire;
 use crate::dialect::{Action, Ending};
 use crate::engine::{frames, ws};
-use crate::subscription::Transport;
+use crate::subscription::{Selection, Transport};
 
 /// Reads from one connection before it is another's turn.
 const READS_MAX: usize = 4;
@@ -79,12 +79,23 @@ impl<W: Wire> Connection<W> {
         };
         for action in actions {
             match action {
-                Action::Select(selection) => self.select(hub, selection),
+                Action::Select(selection) => self.narrow(hub, selection),
                 Action::Send(text) => self.reply(hub, frames::text(self.subscription.transport, &text)),
                 Action::Close(ending) => return self.finish(hub, ending),
             }
         }
         self.settle(hub);
+    }
+
+    fn narrow(&mut self, hub: &mut Hub, selection: Selection) {
+        let devices_max = hub.settings().selection_devices_max;
+        if selection.devices.len().is_none_or(|count| count <= devices_max) {
+            return self.select(hub, selection);
+        }
+        let reason = format!("a stream may name {devices_max} devices at most");
+        if let Some(text) = self.subscription.dialect.refusal(&reason) {
+            self.reply(hub, frames::text(self.subscription.transport, &text));
+        }
     }
 
     fn reply(&mut self, hub: &mut Hub, frame: Bytes) {

@@ -11,7 +11,7 @@ use super::hub::Hub;
 use super::output::Wire;
 use crate::dialect::Ending;
 use crate::engine::ring::Place;
-use crate::subscription::{DeviceSet, Selection};
+use crate::subscription::Selection;
 
 impl<W: Wire> Connection<W> {
     /// The client wants to see something else from now on.
@@ -33,7 +33,7 @@ impl<W: Wire> Connection<W> {
             return;
         }
         let selection = self.subscription.selection.clone();
-        if self.subscription.bound && is_empty(&selection.devices.within(&principal.devices)) {
+        if self.subscription.bound && selection.devices.within(&principal.devices).is_empty() {
             return self.finish(hub, Ending::Scope);
         }
         self.apply(hub, selection, principal);
@@ -127,11 +127,4 @@ fn mapped(
         places.get(index).copied()
     };
     new.iter().zip(live).map(|(partition, live)| kept(partition).unwrap_or(*live)).collect()
-}
-
-fn is_empty(devices: &DeviceSet) -> bool {
-    match devices {
-        DeviceSet::All => false,
-        DeviceSet::Set(devices) => devices.is_empty(),
-    }
 }

@@ -74,7 +74,8 @@ impl<W: Wire> Connection<W> {
         let is_out = self.send_page(hub, &mut snapshot, &page.documents);
         if is_out {
             snapshot.after = page.next;
-            snapshot.sent = Vec::new();
+            // What was sent of an earlier reading of this page may come with a later one.
+            snapshot.sent.retain(|sent| page.documents.iter().all(|stored| *sent != key(stored)));
             if snapshot.after.is_none() {
                 let places = snapshot.pinned.map(Vec::from).unwrap_or_default();
                 self.mode = Mode::Behind(Box::new(Behind::new(places)));
