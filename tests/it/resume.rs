@@ -1,16 +1,30 @@
 //! Resume is exact: clients that are cut and come back at random points, on any of two gateways, end with
 //! exactly what they should, while events flow.
 
-mod clients;
-mod devices;
-mod events;
-mod writers;
-
 use std::time::Duration;
 
 use node::config::Config;
 use tests::api::Api;
 use tests::nodes::{self, Running, Storage};
+use tests::resume::devices::every_client_ends_with_exactly_the_final_documents;
+use tests::resume::events::every_client_ends_with_exactly_its_events;
+use tests::seed::Seed;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_client_ends_with_exactly_its_events_however_often_it_is_cut() {
+    let pair = Pair::start().await;
+    let done = every_client_ends_with_exactly_its_events(&pair.gateways(), Seed::of_test()).await;
+    println!("{done}");
+    pair.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_client_ends_with_exactly_the_final_documents_however_often_it_is_cut() {
+    let pair = Pair::start().await;
+    let done = every_client_ends_with_exactly_the_final_documents(&pair.gateways(), Seed::of_test()).await;
+    println!("{done}");
+    pair.end().await;
+}
 
 /// Two nodes on one engine. The second has so little room that its streams are always behind, and
 /// short keep-alives, so that cursors come from those too.
@@ -34,7 +48,7 @@ impl Pair {
         let roomy = storage.node(&config).await;
         let tight = storage
             .gateway(&Config {
-                gateway: tight(),
+                gateway: tests::resume::tight(),
                 ..config
             })
             .await;
@@ -52,24 +66,5 @@ impl Pair {
     async fn end(self) {
         self.tight.drain().await;
         self.roomy.drain().await;
-    }
-}
-
-fn tight() -> gateway::Settings {
-    gateway::Settings {
-        workers: 2,
-        ring_bytes_max: 4 << 10,
-        turn_records_max: 16,
-        turn_bytes_max: 2 << 10,
-        slice_records_max: 16,
-        tail_grace: Duration::from_millis(50),
-        block_bytes: 8 << 10,
-        block_align: 8,
-        block_cache_bytes_max: 64 << 10,
-        page_documents: 3,
-        snapshot_changed_max: 8,
-        keep_alive: Duration::from_millis(60),
-        keep_alive_jitter: Duration::from_millis(20),
-        ..gateway::Settings::default()
     }
 }

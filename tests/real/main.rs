@@ -10,6 +10,7 @@ mod kills;
 mod page;
 mod rebuild;
 mod refusals;
+mod resume;
 
 mod serving;
 mod stall;

@@ -7,6 +7,7 @@
 //! | [`clock`] | a wall clock that tests move |
 //! | [`program`] | the program as a process |
 //! | [`raw`] | HTTP as bytes |
+//! | [`resume`] | clients cut and resumed at random, and what they must have seen |
 //! | [`seed`] | randomness that can be run again |
 //! | [`stream`] | SSE and WebSocket streams as one type, cut and resumed at will |
 //! | [`wait`] | waiting for a condition, never for a time |
@@ -17,6 +18,7 @@ pub mod clock;
 pub mod nodes;
 pub mod program;
 pub mod raw;
+pub mod resume;
 pub mod seed;
 pub mod stream;
 pub mod wait;

@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::api::Api;
+use crate::seed::{Seed, scale};
+use crate::stream::{Carrier, Frame, Streaming};
 use rand::RngExt as _;
 use rand::seq::IteratorRandom as _;
 use serde_json::Value;
-use tests::seed::{Seed, scale};
-use tests::stream::{Carrier, Frame, Streaming};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use super::Pair;
 use super::clients::Client;
+use super::devices::settled;
 use super::writers::{Accepted, DEVICES, TENANTS, Writers, device, fork};
 
 /// Clients that come and go.
@@ -26,17 +27,15 @@ type Seen = (String, String);
 /// What a client has, by tenant and device, in order of arrival.
 type Received = BTreeMap<(String, String), Vec<Seen>>;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_client_ends_with_exactly_its_events_however_often_it_is_cut() {
-    let seed = Seed::of_test();
-    let pair = Pair::start().await;
-    let gateways = pair.gateways();
+/// Clients of the `gateways`, cut at random while events flow: each ends with exactly its events. Panics
+/// otherwise. Returns what was done.
+pub async fn every_client_ends_with_exactly_its_events(gateways: &[Api; 2], seed: Seed) -> String {
     let wanting = Arc::new(AtomicUsize::new(CLIENTS));
     let ready = Arc::new(Barrier::new(CLIENTS + 1));
     let finished = Arc::new(Barrier::new(CLIENTS + 1));
     let mut clients = JoinSet::new();
     for number in 0..CLIENTS {
-        let viewer = Viewer::new(number, &gateways, seed);
+        let viewer = Viewer::new(number, gateways, seed);
         let (wanting, ready, finished) = (Arc::clone(&wanting), Arc::clone(&ready), Arc::clone(&finished));
         clients.spawn(async move {
             let mut viewer = viewer;
@@ -52,7 +51,11 @@ async fn every_client_ends_with_exactly_its_events_however_often_it_is_cut() {
         });
     }
     ready.wait().await;
-    let accepted = Writers::start(&gateways, seed, &wanting).done().await;
+    let accepted = Writers::start(gateways, seed, &wanting).done().await;
+    // What the product itself says of presence comes a little later.
+    for tenant in TENANTS {
+        settled(&gateways[0], tenant).await;
+    }
     finished.wait().await;
     let mut viewers = Vec::new();
     while let Some(viewer) = clients.join_next().await {
@@ -71,14 +74,13 @@ async fn every_client_ends_with_exactly_its_events_however_often_it_is_cut() {
     for viewer in &viewers {
         viewer.has_exactly(&whole);
     }
-    println!(
+    format!(
         "{} clients, {} sessions each; {} events, {} received",
         CLIENTS,
         SESSIONS * scale(),
         whole.values().map(Vec::len).sum::<usize>(),
         viewers.iter().map(Viewer::count).sum::<usize>(),
-    );
-    pair.end().await;
+    )
 }
 
 /// What the reference stream shows, but for what the product itself says of presence, is what was acknowledged.
@@ -120,7 +122,7 @@ struct Viewer {
 }
 
 impl Viewer {
-    fn new(number: usize, gateways: &[tests::api::Api; 2], seed: Seed) -> Self {
+    fn new(number: usize, gateways: &[Api; 2], seed: Seed) -> Self {
         let mut random = seed.part(number as u64);
         let tenant = (!random.random_bool(0.1)).then(|| TENANTS[number % 2]);
         let devices = random.random_bool(0.6).then(|| {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::api::Api;
+use crate::seed::Seed;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
-use tests::api::Api;
-use tests::seed::Seed;
 use tokio::task::JoinSet;
 
 /// Tenants that are written to; both have devices of the same names.

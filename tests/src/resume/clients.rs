@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use crate::api::Api;
+use crate::stream::{Carrier, Ended, Frame, Streaming};
+use crate::wait::within;
 use rand::RngExt as _;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom as _;
-use tests::api::Api;
-use tests::stream::{Carrier, Ended, Frame, Streaming};
-use tests::wait::within;
 use tokio::time::{Instant, timeout_at};
 
 /// The part that every client has; what it makes of frames is told by the caller.

@@ -4,16 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::api::Api;
+use crate::seed::{Seed, scale};
+use crate::stream::Frame;
 use rand::RngExt as _;
 use rand::seq::IteratorRandom as _;
 use serde_json::Value;
-use tests::api::Api;
-use tests::seed::{Seed, scale};
-use tests::stream::Frame;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use super::Pair;
 use super::clients::Client;
 use super::writers::{DEVICES, TENANTS, Writers, device, fork};
 
@@ -25,17 +24,15 @@ const SESSIONS: u64 = 24;
 /// Documents by id.
 type Documents = BTreeMap<String, Value>;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_client_ends_with_exactly_the_final_documents_however_often_it_is_cut() {
-    let seed = Seed::of_test();
-    let pair = Pair::start().await;
-    let gateways = pair.gateways();
+/// Clients of the `gateways`, cut at random while events flow: each ends with exactly the final documents.
+/// Panics otherwise. Returns what was done.
+pub async fn every_client_ends_with_exactly_the_final_documents(gateways: &[Api; 2], seed: Seed) -> String {
     let wanting = Arc::new(AtomicUsize::new(CLIENTS));
     let finished = Arc::new(Barrier::new(CLIENTS + 1));
     let mut clients = JoinSet::new();
-    let writers = Writers::start(&gateways, seed, &wanting);
+    let writers = Writers::start(gateways, seed, &wanting);
     for number in 0..CLIENTS {
-        let mut map = Map::new(number, &gateways, seed);
+        let mut map = Map::new(number, gateways, seed);
         let (wanting, finished) = (Arc::clone(&wanting), Arc::clone(&finished));
         clients.spawn(async move {
             for _ in 0..SESSIONS * scale() {
@@ -60,17 +57,16 @@ async fn every_client_ends_with_exactly_the_final_documents_however_often_it_is_
         snapshots_resumed += map.snapshots_resumed;
     }
     assert!(snapshots_resumed > 0, "no snapshot was cut in its middle");
-    println!(
+    format!(
         "{CLIENTS} clients, {} sessions each, {snapshots_resumed} snapshots resumed; {} events",
         SESSIONS * scale(),
         accepted.values().map(Vec::len).sum::<usize>(),
-    );
-    pair.end().await;
+    )
 }
 
 /// The documents of a tenant once nothing more happens to them: the reactor has seen every device, which
 /// it says by an event of its own.
-async fn settled(api: &Api, tenant: &str) -> Documents {
+pub(super) async fn settled(api: &Api, tenant: &str) -> Documents {
     let mut last = Documents::new();
     let mut same = 0;
     loop {
