@@ -94,12 +94,17 @@ impl Native {
         let caller = self.caller(request, peer)?;
         let delete = request.method() == Method::DELETE;
         match route {
+            Route::Devices if delete => {
+                let id = caller.query.get("id")?;
+                let id = id.ok_or_else(|| Problem::bad_request("name the device to delete with ?id="))?;
+                self.delete(&caller, id, &["id"]).await
+            }
             Route::Devices if caller.query.get("id")?.is_some() => {
                 let id = caller.query.get("id")?.unwrap_or_default();
                 self.device(&caller, id, &["id", "min_cursor", "wait"]).await
             }
             Route::Devices => self.list(&caller).await,
-            Route::Device(id) if delete => self.delete(&caller, &id).await,
+            Route::Device(id) if delete => self.delete(&caller, &id, &[]).await,
             Route::Device(id) => self.device(&caller, &id, &["min_cursor", "wait"]).await,
             Route::Events(id) => self.history(&caller, &id).await,
             Route::Summary => self.summary(&caller).await,
@@ -201,8 +206,8 @@ impl Route {
 
     const fn methods(&self) -> &'static str {
         match self {
-            Self::Device(_) => "GET, DELETE",
-            Self::Devices | Self::Events(_) | Self::Summary => "GET",
+            Self::Devices | Self::Device(_) => "GET, DELETE",
+            Self::Events(_) | Self::Summary => "GET",
         }
     }
 }

@@ -37,6 +37,10 @@ impl PartialEq for Traces {
 
 impl fmt::Debug for Traces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Traces(on)" } else { "Traces(off)" })
+        f.write_str(if self.0.is_some() {
+            "Traces(on)"
+        } else {
+            "Traces(off)"
+        })
     }
 }

@@ -1,4 +1,5 @@
-//! The command line: commands and flags, and nothing of what they do.
+//! The command line: commands and flags, and nothing of what they do. The first line of a struct of flags
+//! is what `--help` says of its command.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -54,7 +55,7 @@ pub struct ServerArgs {
     pub token: Option<String>,
 }
 
-/// Flags of `demo`.
+/// Everything in one process on the embedded engine, replaying recorded buses
 #[derive(Debug, Clone, Args)]
 pub struct DemoArgs {
     /// Replay so many times faster than the buses drove
@@ -65,7 +66,7 @@ pub struct DemoArgs {
     pub once: bool,
 }
 
-/// Flags of `migrate`.
+/// Create or update topics and tables, and write the layout
 #[derive(Debug, Clone, Args)]
 pub struct MigrateArgs {
     /// The topics were recreated or restored: start a new epoch. Clients are told in band, and state is
@@ -74,7 +75,7 @@ pub struct MigrateArgs {
     pub new_epoch: bool,
 }
 
-/// Flags of `rebuild`.
+/// Restore the tables from wakeline.state
 #[derive(Debug, Clone, Args)]
 pub struct RebuildArgs {
     /// Fold the events again and report what differs from the tables, changing nothing
@@ -85,7 +86,7 @@ pub struct RebuildArgs {
     pub since: Option<String>,
 }
 
-/// Flags of `token create`.
+/// Make a token and print it
 #[derive(Debug, Clone, Args)]
 pub struct TokenCreate {
     /// system, admin, user, ingest or device
@@ -124,7 +125,7 @@ pub enum TokenCommand {
     },
 }
 
-/// Flags of `tail`.
+/// Print a stream, one JSON object a line, resuming by itself
 #[derive(Debug, Clone, Args)]
 pub struct TailArgs {
     /// The tenant, where the credential is of role system
@@ -153,7 +154,7 @@ pub struct TailArgs {
     pub verbose: bool,
 }
 
-/// Flags of `simulate`.
+/// Send events as a fleet would, with progress
 #[derive(Debug, Clone, Args)]
 pub struct SimulateArgs {
     /// The tenant, where the credential is of role system
@@ -221,16 +222,10 @@ pub fn command() -> Command {
         .about("An event-sourced platform for device fleets: ingest, state, and streams with exact resume")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(DemoArgs::augment_args(with_settings(Command::new("demo").about(
-            "Everything in one process on the embedded engine, replaying recorded buses",
-        ))))
+        .subcommand(DemoArgs::augment_args(with_settings(Command::new("demo"))))
         .subcommand(with_settings(Command::new("serve").about("Run a node")))
-        .subcommand(MigrateArgs::augment_args(with_settings(
-            Command::new("migrate").about("Create or update topics and tables, and write the layout"),
-        )))
-        .subcommand(RebuildArgs::augment_args(with_settings(
-            Command::new("rebuild").about("Restore the tables from wakeline.state"),
-        )))
+        .subcommand(MigrateArgs::augment_args(with_settings(Command::new("migrate"))))
+        .subcommand(RebuildArgs::augment_args(with_settings(Command::new("rebuild"))))
         .subcommand(
             Command::new("config")
                 .about("Inspect the configuration")
@@ -240,12 +235,8 @@ pub fn command() -> Command {
                 )),
         )
         .subcommand(token_command(&with_url))
-        .subcommand(TailArgs::augment_args(with_url(
-            Command::new("tail").about("Print a stream, one JSON object a line, resuming by itself"),
-        )))
-        .subcommand(SimulateArgs::augment_args(with_url(
-            Command::new("simulate").about("Send events as a fleet would, with progress"),
-        )))
+        .subcommand(TailArgs::augment_args(with_url(Command::new("tail"))))
+        .subcommand(SimulateArgs::augment_args(with_url(Command::new("simulate"))))
 }
 
 fn token_command(with_url: &impl Fn(Command) -> Command) -> Command {
@@ -263,9 +254,7 @@ fn token_command(with_url: &impl Fn(Command) -> Command) -> Command {
             "Create, list and revoke credentials, over HTTP (--url) or directly (--data, --kafka and --cql)",
         )
         .subcommand_required(true)
-        .subcommand(TokenCreate::augment_args(both(
-            Command::new("create").about("Make a token and print it"),
-        )))
+        .subcommand(TokenCreate::augment_args(both(Command::new("create"))))
         .subcommand(with_tenant(both(
             Command::new("list").about("List tokens, without secrets"),
         )))

@@ -77,19 +77,18 @@ async fn execute(invocation: Invocation) -> ExitCode {
             Err(code) => code,
         },
         // What a newcomer reads is the demo's own text, so the log keeps quiet unless it was asked for.
-        Invocation::Demo(sources, arguments) => match configured(&sources.with_default("log", "warn"), false)
-        {
+        Invocation::Demo(sources, arguments) => match configured(&quiet(sources), false) {
             Ok((config, telemetry)) => ended(Box::pin(demo::run(config, &arguments, clock)).await, telemetry),
             Err(code) => code,
         },
-        Invocation::Migrate(sources, arguments) => match configured(&sources, true) {
+        Invocation::Migrate(sources, arguments) => match configured(&quiet(sources), true) {
             Ok((config, telemetry)) => ended(
                 Box::pin(migrate::run(&config, &arguments, &clock)).await,
                 telemetry,
             ),
             Err(code) => code,
         },
-        Invocation::Rebuild(sources, arguments) => match configured(&sources, true) {
+        Invocation::Rebuild(sources, arguments) => match configured(&quiet(sources), true) {
             Ok((config, telemetry)) => ended(
                 Box::pin(rebuild::run(&config, &arguments, &clock)).await,
                 telemetry,
@@ -98,7 +97,7 @@ async fn execute(invocation: Invocation) -> ExitCode {
         },
         Invocation::Token(sources, server, command) => {
             let direct = server.url.is_none() && names_storage(&sources);
-            match configured(&sources, direct) {
+            match configured(&quiet(sources), direct) {
                 Ok((config, telemetry)) => {
                     let storage = direct.then_some(&config);
                     ended(
@@ -142,6 +141,11 @@ async fn serve(config: &Config, clock: Clock) -> Result<(), RunError> {
     };
     node.drain(config.drain).await;
     outcome
+}
+
+/// The log of a command whose result is what it prints: what goes wrong, unless more was asked for.
+fn quiet(sources: Sources) -> Sources {
+    sources.with_default("log", "warn")
 }
 
 /// The configuration, if there is no mistake in it, with logging set up.
@@ -194,6 +198,8 @@ fn ended(outcome: Result<(), RunError>, telemetry: Telemetry) -> ExitCode {
     telemetry.flush();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has seen enough.
+        Err(RunError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => complain(&error.to_string(), ExitCode::FAILURE),
     }
 }

@@ -1,6 +1,7 @@
 //! `wakeline simulate`: sends events as a fleet would, recorded or invented, with progress.
 
 use std::collections::VecDeque;
+use std::io::Write as _;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -29,6 +30,9 @@ pub enum SimulateError {
     /// The node refused, for good.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// Nobody reads our output.
+    #[error("{0}")]
+    Output(std::io::Error),
     /// The node refused an event, for good.
     #[error("the node refused an event: {reason}\n{event}")]
     Rejected {
@@ -51,7 +55,7 @@ pub async fn run(server: &ServerArgs, arguments: &SimulateArgs) -> Result<(), Si
             let reports = trace::read(Some(path))?;
             let bar = bar(Some(reports.len() as u64));
             replay(&client, tenant, &reports, arguments.speed, &bar).await?;
-            bar.finish();
+            finish(&bar)?;
         }
         None => invent(&client, arguments).await?,
     }
@@ -110,8 +114,7 @@ async fn invent(client: &Client, arguments: &SimulateArgs) -> Result<(), Simulat
     loop {
         let elapsed = begun.elapsed();
         if arguments.duration.is_some_and(|duration| elapsed >= duration) {
-            bar.finish();
-            return Ok(());
+            return finish(&bar);
         }
         let due = if arguments.rate > 0.0 {
             // Truncation only moves an event to the next batch.
@@ -198,6 +201,17 @@ fn again(events: VecDeque<Value>, taken: &Taken) -> Result<VecDeque<Value>, Simu
         rest.push_back(event.clone());
     }
     Ok(rest)
+}
+
+/// Ends the bar and says what was done, also where no terminal shows a bar.
+fn finish(bar: &ProgressBar) -> Result<(), SimulateError> {
+    bar.finish();
+    let (count, seconds) = (bar.position(), bar.elapsed().as_secs_f64());
+    writeln!(
+        std::io::stdout().lock(),
+        "{count} events acknowledged in {seconds:.1} s"
+    )
+    .map_err(SimulateError::Output)
 }
 
 fn bar(length: Option<u64>) -> ProgressBar {

@@ -1,5 +1,6 @@
 //! What the process tells of itself: logs to standard error, traces over OTLP where asked for.
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider as _;
@@ -36,6 +37,7 @@ impl Telemetry {
                 .boxed()
         } else {
             tracing_subscriber::fmt::layer()
+                .with_ansi(std::io::stderr().is_terminal())
                 .with_writer(std::io::stderr)
                 .boxed()
         };
@@ -44,7 +46,9 @@ impl Telemetry {
             opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
             // Only our own spans: what the exporter's client does must not make traces of its own.
             let ours = Targets::new().with_target("node::traces", LevelFilter::INFO);
-            tracing_opentelemetry::layer().with_tracer(provider.tracer("wakeline")).with_filter(ours)
+            tracing_opentelemetry::layer()
+                .with_tracer(provider.tracer("wakeline"))
+                .with_filter(ours)
         });
         tracing_subscriber::registry()
             .with(traces)

@@ -1,4 +1,4 @@
-//! `DELETE /v1/devices/{id}`: appends that the device is gone.
+//! `DELETE /v1/devices/{id}` and `DELETE /v1/devices?id=`: appends that the device is gone.
 
 use access::events::Reason;
 use access::http::Problem;
@@ -12,8 +12,8 @@ use serde_json::value::RawValue;
 use super::{Answer, Caller, Native, answer, no_device};
 
 impl Native {
-    pub(super) async fn delete(&self, caller: &Caller, id: &str) -> Answer {
-        caller.knows(&[])?;
+    pub(super) async fn delete(&self, caller: &Caller, id: &str, known: &[&str]) -> Answer {
+        caller.knows(known)?;
         if !caller.principal.sends(Kind::Deleted) {
             return Err(Problem::forbidden("only admin and system tokens delete devices"));
         }

@@ -79,14 +79,20 @@ fn key(dir: &Path, config: &Config) -> Result<NodeKey, OpenError> {
         return node_key(text.trim()).ok_or_else(|| problem("does not hold 64 hexadecimal digits"));
     }
     let text = new_node_key()?;
+    // Whole or not at all: a crash in between must not leave half a key.
     let write = || -> std::io::Result<()> {
-        let mut file = fs::OpenOptions::new()
+        let partial = path.with_extension("partial");
+        let mut options = fs::OpenOptions::new();
+        let mut file = options
             .write(true)
-            .create_new(true)
+            .create(true)
+            .truncate(true)
             .mode(0o600)
-            .open(&path)?;
+            .open(&partial)?;
         writeln!(file, "{text}")?;
-        file.sync_all()
+        file.sync_all()?;
+        fs::rename(&partial, &path)?;
+        fs::File::open(dir)?.sync_all()
     };
     write().map_err(|error| problem(&format!("cannot be written: {error}")))?;
     node_key(&text).ok_or_else(|| problem("is not usable"))
