@@ -33,7 +33,7 @@ pub const FOLD_VERSION: u32 = 1;
 /// under other limits would give another state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The content of a document, as [`size`] measures it, is at most this long; an event that would
+    /// The content of a document, as [`size()`] measures it, is at most this long; an event that would
     /// pass it is refused. What the fold itself remembers (at most 2 KiB) is not counted.
     pub document_bytes_max: u32,
     /// Only `device` events create a device; events of an unknown one fold to nothing.
