@@ -158,8 +158,10 @@ mod tests {
     use crate::subscription::{DeviceSet, KindSet, TenantScope};
 
     fn telemetry(fields: &[&str]) -> LogRecord {
-        let fields: BTreeMap<Box<str>, Scalar> =
-            fields.iter().map(|path| (Box::from(*path), Scalar::Integer(1))).collect();
+        let fields: BTreeMap<Box<str>, Scalar> = fields
+            .iter()
+            .map(|path| (Box::from(*path), Scalar::Integer(1)))
+            .collect();
         let event = Event {
             id: "e".into(),
             tenant: "t".into(),
@@ -168,7 +170,9 @@ mod tests {
             received_at: 0,
             claimed_at: None,
             seq: None,
-            body: Body::Telemetry(Telemetry { fields: Fields(fields) }),
+            body: Body::Telemetry(Telemetry {
+                fields: Fields(fields),
+            }),
         };
         let record = Record {
             offset: 0,
@@ -188,7 +192,12 @@ mod tests {
             tenant: TenantScope::All,
             devices: DeviceSet::All,
             kinds: KindSet::ALL,
-            metrics: Some(Arc::new(metrics.iter().map(|path| Box::from(*path)).collect::<BTreeSet<_>>())),
+            metrics: Some(Arc::new(
+                metrics
+                    .iter()
+                    .map(|path| Box::from(*path))
+                    .collect::<BTreeSet<_>>(),
+            )),
         };
         let record = telemetry(fields);
         let event = match reduce(&record, &selection) {
@@ -204,8 +213,14 @@ mod tests {
 
     #[test]
     fn telemetry_keeps_the_chosen_paths_and_what_lies_below_them() {
-        assert_eq!(shown(&["a", "b", "c.x", "cx"], &["a", "c"]), Some(vec!["a".to_owned(), "c.x".to_owned()]));
-        assert_eq!(shown(&["a", "b"], &["a", "b", "z"]), Some(vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(
+            shown(&["a", "b", "c.x", "cx"], &["a", "c"]),
+            Some(vec!["a".to_owned(), "c.x".to_owned()])
+        );
+        assert_eq!(
+            shown(&["a", "b"], &["a", "b", "z"]),
+            Some(vec!["a".to_owned(), "b".to_owned()])
+        );
     }
 
     #[test]
@@ -219,7 +234,10 @@ mod tests {
         let record = telemetry(&["a"]);
         let frame = data(&Native, Transport::Sse, Item::Record(&record), "CURSOR").unwrap();
         let text = std::str::from_utf8(&frame).unwrap();
-        assert!(text.starts_with("id: CURSOR\ndata: {") && text.ends_with("}\n\n"), "{text:?}");
+        assert!(
+            text.starts_with("id: CURSOR\ndata: {") && text.ends_with("}\n\n"),
+            "{text:?}"
+        );
         assert_eq!(text.lines().count(), 3);
     }
 

@@ -3,10 +3,13 @@
 mod behind;
 mod connection;
 mod core;
+mod ends;
 mod hub;
 mod input;
 mod latest;
 mod output;
+mod owed;
+mod resets;
 mod scope;
 mod skip;
 mod snapshot;

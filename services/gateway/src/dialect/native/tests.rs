@@ -53,7 +53,9 @@ fn record(topic: Topic, value: Option<Bytes>) -> LogRecord {
 
 fn data(transport: Transport, item: Item<'_>) -> Option<Value> {
     let mut out = Vec::new();
-    Native.data(transport, item, "CURSOR", &mut out).then(|| serde_json::from_slice(&out).unwrap())
+    Native
+        .data(transport, item, "CURSOR", &mut out)
+        .then(|| serde_json::from_slice(&out).unwrap())
 }
 
 fn control(transport: Transport, control: Control<'_>) -> Option<(&'static str, Value)> {
@@ -66,9 +68,15 @@ fn control(transport: Transport, control: Control<'_>) -> Option<(&'static str, 
 fn an_event_stands_alone_over_sse_and_in_an_envelope_over_websocket() {
     let record = record(Topic::Events, Some(event().encode()));
     let alone = data(Transport::Sse, Item::Record(&record)).unwrap();
-    assert_eq!((&alone["id"], &alone["fields"]["speed"]), (&json!("e1"), &json!(7)));
+    assert_eq!(
+        (&alone["id"], &alone["fields"]["speed"]),
+        (&json!("e1"), &json!(7))
+    );
     let wrapped = data(Transport::WebSocket, Item::Record(&record)).unwrap();
-    assert_eq!(wrapped, json!({"type": "event", "cursor": "CURSOR", "event": alone}));
+    assert_eq!(
+        wrapped,
+        json!({"type": "event", "cursor": "CURSOR", "event": alone})
+    );
 }
 
 #[test]
@@ -76,16 +84,25 @@ fn a_change_carries_what_changed_and_what_was_before() {
     let record = record(Topic::State, Some(change().encode()));
     let alone = data(Transport::Sse, Item::Record(&record)).unwrap();
     assert_eq!(alone["device"]["id"], "d");
-    assert_eq!((&alone["changed"], &alone["before"]), (&json!(["name"]), &json!({"name": "old"})));
+    assert_eq!(
+        (&alone["changed"], &alone["before"]),
+        (&json!(["name"]), &json!({"name": "old"}))
+    );
     let wrapped = data(Transport::WebSocket, Item::Record(&record)).unwrap();
-    assert_eq!((&wrapped["type"], &wrapped["cursor"]), (&json!("device"), &json!("CURSOR")));
+    assert_eq!(
+        (&wrapped["type"], &wrapped["cursor"]),
+        (&json!("device"), &json!("CURSOR"))
+    );
     assert_eq!(wrapped["device"], alone["device"]);
 }
 
 #[test]
 fn a_tombstone_is_a_deletion() {
     let record = record(Topic::State, None);
-    assert_eq!(data(Transport::Sse, Item::Record(&record)), Some(json!({"deleted": "d"})));
+    assert_eq!(
+        data(Transport::Sse, Item::Record(&record)),
+        Some(json!({"deleted": "d"}))
+    );
     let wrapped = json!({"type": "deleted", "cursor": "CURSOR", "deleted": "d"});
     assert_eq!(data(Transport::WebSocket, Item::Record(&record)), Some(wrapped));
 }
@@ -128,17 +145,29 @@ fn control_frames_are_spelled_as_documented() {
     assert_eq!(sse(Control::Hello), Some(("hello", json!({}))));
     assert_eq!(ws(Control::Hello), None);
     assert_eq!(sse(Control::KeepAlive), Some(("keepalive", json!({}))));
-    assert_eq!(ws(Control::KeepAlive), Some(("keepalive", json!({"type": "keepalive", "cursor": "CURSOR"}))));
+    assert_eq!(
+        ws(Control::KeepAlive),
+        Some(("keepalive", json!({"type": "keepalive", "cursor": "CURSOR"})))
+    );
     assert_eq!(
         ws(Control::CaughtUp { from_time: &[1, 4] }),
-        Some(("caught_up", json!({"type": "caught_up", "cursor": "CURSOR", "from_time": [1, 4]})))
+        Some((
+            "caught_up",
+            json!({"type": "caught_up", "cursor": "CURSOR", "from_time": [1, 4]})
+        ))
     );
     assert_eq!(
         ws(Control::Degraded { partitions: &[2] }),
-        Some(("degraded", json!({"type": "degraded", "cursor": "CURSOR", "partitions": [2]})))
+        Some((
+            "degraded",
+            json!({"type": "degraded", "cursor": "CURSOR", "partitions": [2]})
+        ))
     );
     let ending = Ending::Credential;
-    assert_eq!(sse(Control::Fault { ending }), Some(("fault", json!({"reason": ending.reason()}))));
+    assert_eq!(
+        sse(Control::Fault { ending }),
+        Some(("fault", json!({"reason": ending.reason()})))
+    );
 }
 
 fn subscription(view: View) -> Subscription {
@@ -164,19 +193,26 @@ fn subscription(view: View) -> Subscription {
 fn selected(view: View, text: &str) -> Result<Selection, String> {
     match Native.text(text, &subscription(view)).pop() {
         Some(Action::Select(selection)) => Ok(selection),
-        Some(Action::Send(text)) => Err(String::from_utf8(text.to_vec()).unwrap()),
+        Some(Action::Send(text)) => Err(String::from_utf8_lossy(&text).into_owned()),
         Some(Action::Close(_)) | None => Err(String::new()),
     }
 }
 
 #[test]
 fn an_update_replaces_what_it_names_and_keeps_the_rest() {
-    let selection = selected(View::Events, r#"{"type":"update","device":["a","b"],"kind":["lock"]}"#).unwrap();
+    let selection = selected(
+        View::Events,
+        r#"{"type":"update","device":["a","b"],"kind":["lock"]}"#,
+    )
+    .unwrap();
     assert!(selection.devices.contains("b") && !selection.devices.contains("c"));
     assert!(selection.kinds.contains(Some(Kind::Lock)) && !selection.kinds.contains(Some(Kind::Log)));
     let selection = selected(View::Events, r#"{"type":"update","metric":["speed"]}"#).unwrap();
     assert_eq!(selection.devices, DeviceSet::All);
-    assert_eq!(selection.metrics.unwrap().iter().collect::<Vec<_>>(), [&Box::from("speed")]);
+    assert_eq!(
+        selection.metrics.unwrap().iter().collect::<Vec<_>>(),
+        [&Box::from("speed")]
+    );
 }
 
 #[test]
@@ -189,7 +225,14 @@ fn what_is_no_update_is_answered_and_changes_nothing() {
         (r#"{"type":"update","q":"x = 1"}"#, "q is not supported"),
     ] {
         let answer = selected(View::Events, text).unwrap_err();
-        assert!(answer.contains(says) && answer.contains("\"type\":\"fault\""), "{text}: {answer}");
+        assert!(
+            answer.contains(says) && answer.contains("\"type\":\"fault\""),
+            "{text}: {answer}"
+        );
     }
-    assert!(selected(View::Devices, r#"{"type":"update","metric":["a"]}"#).unwrap_err().contains("view events"));
+    assert!(
+        selected(View::Devices, r#"{"type":"update","metric":["a"]}"#)
+            .unwrap_err()
+            .contains("view events")
+    );
 }

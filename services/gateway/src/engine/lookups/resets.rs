@@ -28,7 +28,11 @@ pub(super) async fn resolve(
             });
         } else if from > bounds.end {
             let since_ms = time_ms.saturating_sub(sources.reset_slack_ms);
-            let offsets = sources.journal.reader.offset_at(topic, &[partition], since_ms).await;
+            let offsets = sources
+                .journal
+                .reader
+                .offset_at(topic, &[partition], since_ms)
+                .await;
             moved.push(Moved {
                 partition,
                 from,
@@ -41,7 +45,17 @@ pub(super) async fn resolve(
     Some(LookupAnswer::Reset(moved))
 }
 
-async fn first_time(sources: &Sources, topic: Topic, partition: Partition, start: Offset) -> Option<Option<i64>> {
-    let block = sources.journal.reader.read(topic, partition, start, 1).await.ok()?;
+async fn first_time(
+    sources: &Sources,
+    topic: Topic,
+    partition: Partition,
+    start: Offset,
+) -> Option<Option<i64>> {
+    let block = sources
+        .journal
+        .reader
+        .read(topic, partition, start, 1)
+        .await
+        .ok()?;
     Some(block.records.first().map(|record| record.timestamp_ms))
 }

@@ -43,7 +43,13 @@ impl Dialect for Probe {
         true
     }
 
-    fn control(&self, _: Transport, control: Control<'_>, cursor: &str, out: &mut Vec<u8>) -> Option<&'static str> {
+    fn control(
+        &self,
+        _: Transport,
+        control: Control<'_>,
+        cursor: &str,
+        out: &mut Vec<u8>,
+    ) -> Option<&'static str> {
         let (name, extra) = match control {
             Control::Hello => ("hello", Value::Null),
             Control::Reset(reset) => ("reset", json!(reset.reason.word())),
@@ -53,7 +59,11 @@ impl Dialect for Probe {
             Control::Updated => ("updated", Value::Null),
             Control::Fault { .. } => ("fault", Value::Null),
         };
-        out.extend_from_slice(json!({"control": name, "extra": extra, "cursor": cursor}).to_string().as_bytes());
+        out.extend_from_slice(
+            json!({"control": name, "extra": extra, "cursor": cursor})
+                .to_string()
+                .as_bytes(),
+        );
         Some(name)
     }
 
@@ -92,7 +102,11 @@ impl Wire for ScriptWire {
             pipe.room -= taken;
             written += taken;
         }
-        if written == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(written) }
+        if written == 0 {
+            Err(io::ErrorKind::WouldBlock.into())
+        } else {
+            Ok(written)
+        }
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -104,7 +118,11 @@ impl Wire for ScriptWire {
         for (byte, from) in buffer.iter_mut().zip(pipe.input.drain(..length)) {
             *byte = from;
         }
-        if length == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(length) }
+        if length == 0 {
+            Err(io::ErrorKind::WouldBlock.into())
+        } else {
+            Ok(length)
+        }
     }
 
     fn shut(&mut self) {
@@ -143,11 +161,17 @@ pub(super) fn take_blocks(bytes: &mut Vec<u8>) -> Vec<Frame> {
         let data = text.lines().find_map(|line| line.strip_prefix("data: "));
         let id = text.lines().find_map(|line| line.strip_prefix("id: "));
         let Some(data) = data else {
-            assert!(text.starts_with(": "), "a block without data is a comment: {text:?}");
+            assert!(
+                text.starts_with(": "),
+                "a block without data is a comment: {text:?}"
+            );
             continue;
         };
         let json: Value = serde_json::from_str(data).unwrap();
-        assert_eq!(json["cursor"].as_str().unwrap_or_default(), id.unwrap_or_default());
+        assert_eq!(
+            json["cursor"].as_str().unwrap_or_default(),
+            id.unwrap_or_default()
+        );
         frames.push(Frame {
             json,
             cursor: id.map(|id| id.parse().unwrap()),

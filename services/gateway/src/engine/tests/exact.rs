@@ -17,15 +17,37 @@ const DEVICES: [&str; 4] = ["a", "b", "c", "d"];
 
 #[derive(Debug, Clone)]
 enum Op {
-    Append { partition: Partition, devices: Vec<usize> },
-    Hole { partition: Partition },
-    Reveal { partition: Partition },
-    Step { ms: u64 },
-    Give { client: usize, bytes: usize },
-    Cut { client: usize },
-    Open { client: usize },
-    Unavailable { partition: Partition, unavailable: bool },
-    Trim { partition: Partition, part: u64 },
+    Append {
+        partition: Partition,
+        devices: Vec<usize>,
+    },
+    Hole {
+        partition: Partition,
+    },
+    Reveal {
+        partition: Partition,
+    },
+    Step {
+        ms: u64,
+    },
+    Give {
+        client: usize,
+        bytes: usize,
+    },
+    Cut {
+        client: usize,
+    },
+    Open {
+        client: usize,
+    },
+    Unavailable {
+        partition: Partition,
+        unavailable: bool,
+    },
+    Trim {
+        partition: Partition,
+        part: u64,
+    },
 }
 
 fn op(trims: bool) -> impl Strategy<Value = Op> {
@@ -48,17 +70,32 @@ fn op(trims: bool) -> impl Strategy<Value = Op> {
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
-    (0..8_000_usize, 1..12_usize, 1..2_000_usize, 1..9_usize, 1..9_u64, 100..900_usize).prop_map(
-        |(ring_bytes_max, turn_records_max, turn_bytes_max, slice_records_max, block_align, block_bytes)| Settings {
-            ring_bytes_max,
-            turn_records_max,
-            turn_bytes_max,
-            slice_records_max,
-            block_align,
-            block_bytes,
-            ..small()
-        },
+    (
+        0..8_000_usize,
+        1..12_usize,
+        1..2_000_usize,
+        1..9_usize,
+        1..9_u64,
+        100..900_usize,
     )
+        .prop_map(
+            |(
+                ring_bytes_max,
+                turn_records_max,
+                turn_bytes_max,
+                slice_records_max,
+                block_align,
+                block_bytes,
+            )| Settings {
+                ring_bytes_max,
+                turn_records_max,
+                turn_bytes_max,
+                slice_records_max,
+                block_align,
+                block_bytes,
+                ..small()
+            },
+        )
 }
 
 /// What one client must see, and has.
@@ -67,6 +104,9 @@ struct Expectation {
     birth: Vec<Option<Offset>>,
     /// The log's ends when the client came first: a live start lies at or before them.
     ends: [Offset; PARTITIONS as usize],
+    /// Partitions that could not be read when the client came: what is trimmed before they can be is
+    /// nobody's to know.
+    unknown: [bool; PARTITIONS as usize],
     received: Received,
     resets: usize,
 }
@@ -75,9 +115,13 @@ impl Expectation {
     /// Where the client has no position, it is live from here on.
     fn opened(&mut self, world: &World, client: &Client) {
         for (partition, (_, end)) in (0..).zip(world.bounds(Topic::Events)) {
-            let position = client.cursor.as_ref().and_then(|cursor| cursor.position(partition));
+            let position = client
+                .cursor
+                .as_ref()
+                .and_then(|cursor| cursor.position(partition));
             if position.is_none() {
                 self.ends[partition as usize] = end;
+                self.unknown[partition as usize] |= world.log.part(Topic::Events, partition).unavailable;
             }
         }
     }
@@ -90,7 +134,10 @@ impl Expectation {
         }
         if let Some((partition, offset)) = frame.place() {
             let list = self.received.entry(partition).or_default();
-            assert!(list.last().is_none_or(|last| *last < offset), "{partition}/{offset} after {list:?}");
+            assert!(
+                list.last().is_none_or(|last| *last < offset),
+                "{partition}/{offset} after {list:?}"
+            );
             list.push(offset);
         }
         for partition in 0..PARTITIONS {
@@ -108,13 +155,25 @@ impl Expectation {
         let end = self.ends[partition as usize];
         let birth = *self.birth[partition as usize].get_or_insert(position.min(end));
         let received: BTreeSet<Offset> = received.iter().copied().collect();
-        assert!(received.iter().all(|offset| *offset < position), "{partition}: {received:?} and {position}");
-        for record in part.records.iter().filter(|record| (birth..position).contains(&record.offset)) {
+        assert!(
+            received.iter().all(|offset| *offset < position),
+            "{partition}: {received:?} and {position}"
+        );
+        for record in part
+            .records
+            .iter()
+            .filter(|record| (birth..position).contains(&record.offset))
+        {
             let device = record.key.split_once('/').unwrap().1;
             let has = received.contains(&record.offset);
             if self.devices.contains(device) {
-                let is_lost = self.resets > 0 && record.offset < part.start;
-                assert!(has || is_lost, "{partition}/{} is missing before {position}", record.offset);
+                let is_told = self.resets > 0 || self.unknown[partition as usize];
+                let is_lost = is_told && record.offset < part.start;
+                assert!(
+                    has || is_lost,
+                    "{partition}/{} is missing before {position}",
+                    record.offset
+                );
             } else {
                 assert!(!has, "{partition}/{} is not for this client", record.offset);
             }
@@ -127,7 +186,13 @@ async fn scenario(settings: Settings, seed: u64, ops: Vec<Op>) {
     for partition in 0..PARTITIONS {
         for index in 0..seed % 23 {
             let device = DEVICES[usize::try_from(index).unwrap() % DEVICES.len()];
-            world.log.append(Topic::Events, partition, &format!("t/{device}"), "telemetry", None);
+            world.log.append(
+                Topic::Events,
+                partition,
+                &format!("t/{device}"),
+                "telemetry",
+                None,
+            );
         }
     }
     let sets = [
@@ -146,11 +211,17 @@ async fn scenario(settings: Settings, seed: u64, ops: Vec<Op>) {
         .iter()
         .map(|client| {
             let starts = &client.subscription.start.positions;
-            let start = |partition| starts.iter().find(|(other, _)| *other == partition).and_then(|(_, at)| *at);
+            let start = |partition| {
+                starts
+                    .iter()
+                    .find(|(other, _)| *other == partition)
+                    .and_then(|(_, at)| *at)
+            };
             Expectation {
                 devices: client.subscription.selection.devices.clone(),
                 birth: (0..PARTITIONS).map(start).collect(),
                 ends: [0; PARTITIONS as usize],
+                unknown: [false; PARTITIONS as usize],
                 received: Received::new(),
                 resets: 0,
             }
@@ -158,7 +229,11 @@ async fn scenario(settings: Settings, seed: u64, ops: Vec<Op>) {
         .collect();
 
     for op in ops {
-        let opens = if let Op::Open { client } = &op { Some(*client) } else { None };
+        let opens = if let Op::Open { client } = &op {
+            Some(*client)
+        } else {
+            None
+        };
         apply(&mut world, &mut clients, op).await;
         if let Some(client) = opens {
             expectations[client].opened(&world, &clients[client]);
@@ -176,7 +251,13 @@ async fn apply(world: &mut World, clients: &mut [Client], op: Op) {
     match op {
         Op::Append { partition, devices } => {
             for device in devices {
-                world.log.append(Topic::Events, partition, &format!("t/{}", DEVICES[device]), "telemetry", None);
+                world.log.append(
+                    Topic::Events,
+                    partition,
+                    &format!("t/{}", DEVICES[device]),
+                    "telemetry",
+                    None,
+                );
             }
         }
         Op::Hole { partition } => world.log.edit(Topic::Events, partition, |part| part.end += 2),
@@ -190,10 +271,18 @@ async fn apply(world: &mut World, clients: &mut [Client], op: Op) {
                 world.open(&mut clients[client]);
             }
         }
-        Op::Unavailable { partition, unavailable } => {
-            world.log.edit(Topic::Events, partition, |part| part.unavailable = unavailable);
+        Op::Unavailable {
+            partition,
+            unavailable,
+        } => {
+            world
+                .log
+                .edit(Topic::Events, partition, |part| part.unavailable = unavailable);
         }
-        Op::Trim { partition, part: quarters } => world.log.edit(Topic::Events, partition, |part| {
+        Op::Trim {
+            partition,
+            part: quarters,
+        } => world.log.edit(Topic::Events, partition, |part| {
             // Tails stay within the log.
             let before = part.start + (part.revealed.saturating_sub(part.start)) * quarters / 4;
             part.start = before;
@@ -205,7 +294,9 @@ async fn apply(world: &mut World, clients: &mut [Client], op: Op) {
 /// Everything is revealed and read: every client has all.
 async fn finish(world: &mut World, clients: &mut [Client], expectations: &mut [Expectation]) {
     for partition in 0..PARTITIONS {
-        world.log.edit(Topic::Events, partition, |part| part.unavailable = false);
+        world
+            .log
+            .edit(Topic::Events, partition, |part| part.unavailable = false);
         world.log.reveal(Topic::Events, partition);
     }
     for (client, expectation) in clients.iter_mut().zip(expectations.iter_mut()) {
@@ -225,11 +316,19 @@ async fn finish(world: &mut World, clients: &mut [Client], expectations: &mut [E
         for partition in 0..PARTITIONS {
             let (_, end) = world.bounds(Topic::Events)[partition as usize];
             // With the end as its position, a client must have everything.
-            if client.cursor.as_ref().is_some_and(|cursor| cursor.position(partition).is_some()) {
+            if client
+                .cursor
+                .as_ref()
+                .is_some_and(|cursor| cursor.position(partition).is_some())
+            {
                 expectation.check(world, partition, end);
             }
         }
-        assert!(client.controls().contains(&"caught_up"), "{:?}", client.controls());
+        assert!(
+            client.controls().contains(&"caught_up"),
+            "{:?}",
+            client.controls()
+        );
     }
 }
 

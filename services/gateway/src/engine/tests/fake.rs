@@ -8,15 +8,15 @@ use std::time::Duration;
 use access::{Denied, Principal};
 use async_trait::async_trait;
 use journal::{
-    AppendError, Appender, Batch, Block, Bounds, Epoch, Groups, Headers, Journal, Membership, Micros, NewRecord,
-    Offset, Partition, Position, ReadError, Reader, Record, Tail, TailError, Tails, Topic,
+    AppendError, Appender, Batch, Block, Bounds, Epoch, Groups, Headers, Journal, Membership, Micros,
+    NewRecord, Offset, Partition, Position, ReadError, Reader, Record, Tail, TailError, Tails, Topic,
 };
 use parking_lot::Mutex;
 use schemas::Document;
 use schemas::control::Layout;
 use state::{
-    Applied, DeviceKey, Documents, History, HistoryPage, HistoryQuery, HistoryRow, Page, Progress, Store, StoreError,
-    Stored, Write,
+    Applied, DeviceKey, Documents, History, HistoryPage, HistoryQuery, HistoryRow, Page, Progress, Store,
+    StoreError, Stored, Write,
 };
 use tokio::sync::watch;
 
@@ -72,11 +72,22 @@ impl Log {
     }
 
     pub(super) fn part(&self, topic: Topic, partition: Partition) -> Part {
-        self.parts.lock().get(&(topic, partition)).cloned().unwrap_or_default()
+        self.parts
+            .lock()
+            .get(&(topic, partition))
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// Appends a tombstone-shaped record: the tests' dialect shows places, not values.
-    pub(super) fn append(&self, topic: Topic, partition: Partition, key: &str, kind: &str, source: Option<Offset>) -> Offset {
+    pub(super) fn append(
+        &self,
+        topic: Topic,
+        partition: Partition,
+        key: &str,
+        kind: &str,
+        source: Option<Offset>,
+    ) -> Offset {
         self.append_value(topic, partition, key, kind, source, None)
     }
 
@@ -177,7 +188,12 @@ impl Tail for FakeTail {
                         end: part.end,
                     });
                 }
-                Ok(part.since(next).take_while(|record| record.offset < part.revealed).take(5).cloned().collect())
+                Ok(part
+                    .since(next)
+                    .take_while(|record| record.offset < part.revealed)
+                    .take(5)
+                    .cloned()
+                    .collect())
             });
             if matches!(seen, Err(TailError::Unavailable { .. })) {
                 tokio::time::sleep(Duration::from_millis(3)).await;
@@ -298,7 +314,12 @@ impl Documents for FakeStore {
         let shelf = self.0.lock();
         Ok(keys
             .iter()
-            .map(|(_, key)| shelf.documents.get(&format!("{}/{}", key.tenant, key.device)).cloned())
+            .map(|(_, key)| {
+                shelf
+                    .documents
+                    .get(&format!("{}/{}", key.tenant, key.device))
+                    .cloned()
+            })
             .collect())
     }
 

@@ -46,7 +46,11 @@ fn take(world: &World, client: &mut Client, newest: &mut Newest) {
             for record in world.log.part(Topic::Events, partition).records {
                 if record.offset < position {
                     let had = newest.get(&(partition, record.key.to_string())).copied();
-                    assert!(had.is_some_and(|had| had >= record.offset), "{partition}/{} is behind the cursor {position}", record.offset);
+                    assert!(
+                        had.is_some_and(|had| had >= record.offset),
+                        "{partition}/{} is behind the cursor {position}",
+                        record.offset
+                    );
                 }
             }
         }
@@ -58,7 +62,8 @@ async fn scenario(settings: Settings, seed: u64, ops: Vec<Op>) {
     let mut clients: Vec<Client> = [None, Some(Duration::from_millis(60))]
         .into_iter()
         .map(|every| {
-            let mut client = Client::new(View::Events, Delivery::Latest, DeviceSet::All).from(&[(0, 0), (1, 0), (2, 0)]);
+            let mut client =
+                Client::new(View::Events, Delivery::Latest, DeviceSet::All).from(&[(0, 0), (1, 0), (2, 0)]);
             client.subscription.every = every;
             client
         })
@@ -71,7 +76,13 @@ async fn scenario(settings: Settings, seed: u64, ops: Vec<Op>) {
         match op {
             Op::Append { partition, devices } => {
                 for device in devices {
-                    world.log.append(Topic::Events, partition, &format!("t/{device}"), "telemetry", None);
+                    world.log.append(
+                        Topic::Events,
+                        partition,
+                        &format!("t/{device}"),
+                        "telemetry",
+                        None,
+                    );
                 }
                 world.log.reveal(Topic::Events, partition);
             }
@@ -99,7 +110,11 @@ async fn scenario(settings: Settings, seed: u64, ops: Vec<Op>) {
         for partition in 0..PARTITIONS {
             for record in world.log.part(Topic::Events, partition).records {
                 let had = newest.get(&(partition, record.key.to_string())).copied();
-                assert!(had.is_some_and(|had| had >= record.offset), "{partition}/{} never came", record.offset);
+                assert!(
+                    had.is_some_and(|had| had >= record.offset),
+                    "{partition}/{} never came",
+                    record.offset
+                );
             }
         }
     }

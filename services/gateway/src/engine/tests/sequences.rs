@@ -21,7 +21,9 @@ fn live() -> Client {
 
 fn append(world: &World, partition: u32, count: usize) {
     for _ in 0..count {
-        world.log.append(Topic::Events, partition, "t/a", "telemetry", None);
+        world
+            .log
+            .append(Topic::Events, partition, "t/a", "telemetry", None);
     }
     world.log.reveal(Topic::Events, partition);
 }
@@ -62,10 +64,24 @@ fn caught_up_comes_once_exactly_behind_what_the_log_held_when_the_stream_opened(
         opened(&mut world, &mut client).await;
         append(&world, 0, 3);
         settled(&mut world, &mut client).await;
-        let at = client.frames.iter().position(|frame| frame.control() == Some("caught_up")).unwrap();
-        let before: Vec<u64> = client.frames[..at].iter().filter_map(|frame| Some(frame.place()?.1)).collect();
+        let at = client
+            .frames
+            .iter()
+            .position(|frame| frame.control() == Some("caught_up"))
+            .unwrap();
+        let before: Vec<u64> = client.frames[..at]
+            .iter()
+            .filter_map(|frame| Some(frame.place()?.1))
+            .collect();
         assert_eq!(before, (3..30).collect::<Vec<u64>>());
-        assert_eq!(client.controls().iter().filter(|name| **name == "caught_up").count(), 1);
+        assert_eq!(
+            client
+                .controls()
+                .iter()
+                .filter(|name| **name == "caught_up")
+                .count(),
+            1
+        );
         assert_eq!(client.places().len(), 30);
     });
 }
@@ -122,7 +138,10 @@ fn a_partition_that_nobody_followed_for_a_while_is_resumed_exactly() {
         opened(&mut world, &mut client).await;
         append(&world, 0, 2);
         settled(&mut world, &mut client).await;
-        assert_eq!(client.places(), (0..45).map(|offset| (0, offset)).collect::<Vec<_>>());
+        assert_eq!(
+            client.places(),
+            (0..45).map(|offset| (0, offset)).collect::<Vec<_>>()
+        );
     });
 }
 
@@ -186,7 +205,10 @@ fn a_partition_that_is_away_is_told_and_holds_up_no_other() {
         client.take();
         assert_eq!(client.places(), [(0, 0), (0, 1)]);
         let degraded = |client: &Client| -> Vec<String> {
-            let told = client.frames.iter().filter(|frame| frame.control() == Some("degraded"));
+            let told = client
+                .frames
+                .iter()
+                .filter(|frame| frame.control() == Some("degraded"));
             told.map(|frame| frame.json["extra"].to_string()).collect()
         };
         assert_eq!(degraded(&client), ["[1]"]);
@@ -242,7 +264,11 @@ fn a_revoked_credential_ends_its_streams_and_no_other() {
         theirs.subscription.principal = Arc::new(Principal::system("theirs"));
         opened(&mut world, &mut theirs).await;
         opened(&mut world, &mut other).await;
-        world.access.0.lock().insert("theirs".into(), Err(Denied::Revoked));
+        world
+            .access
+            .0
+            .lock()
+            .insert("theirs".into(), Err(Denied::Revoked));
         world.core.recheck();
         world.step(1).await;
         theirs.take();
@@ -301,7 +327,9 @@ fn a_scope_that_shrinks_narrows_streams_and_ends_those_bound_to_a_lost_device() 
         assert_eq!(bound.controls().last(), Some(&"fault"));
         let partition = journal::Placement::new("t", 3, 3).of("b");
         for device in ["t/a", "t/b"] {
-            world.log.append(Topic::Events, partition, device, "telemetry", None);
+            world
+                .log
+                .append(Topic::Events, partition, device, "telemetry", None);
         }
         world.log.reveal(Topic::Events, partition);
         settled(&mut world, &mut wide).await;
@@ -324,10 +352,16 @@ fn a_stuck_client_holds_no_more_after_many_records_than_after_few() {
             }
             held.push(world.core.held_bytes(client.token.unwrap()));
         }
-        assert!(held.iter().all(|bytes| *bytes == held[0] && *bytes < 500), "{held:?}");
+        assert!(
+            held.iter().all(|bytes| *bytes == held[0] && *bytes < 500),
+            "{held:?}"
+        );
         world.give(&mut client, ROOM);
         settled(&mut world, &mut client).await;
-        assert_eq!(client.places(), (0..2_000).map(|offset| (0, offset)).collect::<Vec<_>>());
+        assert_eq!(
+            client.places(),
+            (0..2_000).map(|offset| (0, offset)).collect::<Vec<_>>()
+        );
     });
 }
 
@@ -344,7 +378,13 @@ impl Dialect for Counting {
         Probe.data(transport, item, cursor, out)
     }
 
-    fn control(&self, transport: Transport, control: Control<'_>, cursor: &str, out: &mut Vec<u8>) -> Option<&'static str> {
+    fn control(
+        &self,
+        transport: Transport,
+        control: Control<'_>,
+        cursor: &str,
+        out: &mut Vec<u8>,
+    ) -> Option<&'static str> {
         Probe.control(transport, control, cursor, out)
     }
 
@@ -380,7 +420,9 @@ fn a_reconnect_storm_reads_the_log_once() {
         };
         let mut world = World::new(&settings, 2);
         append(&world, 0, 60);
-        let mut clients: Vec<Client> = (0..40).map(|index| live().from(&[(0, index % 4), (1, 0), (2, 0)])).collect();
+        let mut clients: Vec<Client> = (0..40)
+            .map(|index| live().from(&[(0, index % 4), (1, 0), (2, 0)]))
+            .collect();
         for client in &mut clients {
             world.open(client);
             world.give(client, ROOM);

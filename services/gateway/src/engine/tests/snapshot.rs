@@ -52,8 +52,13 @@ impl Projector {
         let partition = Placement::new("t", PARTITIONS, PARTITIONS).of(&device);
         let source = self.sources.entry(partition).or_default();
         *source += 1 + u64::from(deleted);
-        let (key, kind) = (format!("t/{device}"), if deleted { "deleted" } else { "telemetry" });
-        world.log.append(Topic::State, partition, &key, kind, Some(*source));
+        let (key, kind) = (
+            format!("t/{device}"),
+            if deleted { "deleted" } else { "telemetry" },
+        );
+        world
+            .log
+            .append(Topic::State, partition, &key, kind, Some(*source));
         world.log.edit(Topic::State, partition, |part| part.end += 1);
         if deleted {
             self.last.remove(&key);
@@ -67,7 +72,12 @@ impl Projector {
         let part = world.log.part(Topic::State, partition);
         let mut shelf = world.shelf.0.lock();
         let from = *written;
-        for record in part.records.iter().filter(|record| record.offset >= from).take(records) {
+        for record in part
+            .records
+            .iter()
+            .filter(|record| record.offset >= from)
+            .take(records)
+        {
             *written = record.offset + 1;
             if &*record.headers.kind == "deleted" {
                 shelf.documents.remove(&*record.key);
@@ -123,7 +133,10 @@ impl Shown {
     fn saw(&mut self, key: &str, source: Offset) {
         let before = self.seen.insert(key.to_owned(), source);
         // After a cut in its middle a snapshot may repeat what it showed.
-        assert!(self.is_cut || before.is_none_or(|before| before < source), "{key}: {source} after {before:?}");
+        assert!(
+            self.is_cut || before.is_none_or(|before| before < source),
+            "{key}: {source} after {before:?}"
+        );
     }
 }
 
@@ -168,7 +181,9 @@ async fn scenario(settings: Settings, seed: u64, devices: DeviceSet, ops: Vec<Op
         world.step(1).await;
         view.take(&mut client);
     }
-    projector.last.retain(|key, _| devices.contains(key.split_once('/').unwrap().1));
+    projector
+        .last
+        .retain(|key, _| devices.contains(key.split_once('/').unwrap().1));
     assert_eq!(view.documents, projector.last);
     assert!(client.controls().contains(&"caught_up"));
 }

@@ -28,19 +28,20 @@ struct Bench {
 }
 
 fn bench(settings: Settings) -> Bench {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     let _entered = runtime.enter();
     let log = Log::new(Duration::ZERO);
     let shelf = Arc::new(FakeStore(Mutex::new(Shelf::default())));
     let clock: journal::Clock = Arc::new(|| 1_000_000_000);
     let access = Arc::new(FakeAccess::default());
     let registry = prometheus::Registry::new();
-    let engine = Engine::start_with(settings, log.journal(), store(&shelf), access, clock, &registry).unwrap();
-    Bench {
-        log,
-        engine,
-        runtime,
-    }
+    let engine =
+        Engine::start_with(settings, log.journal(), store(&shelf), access, clock, &registry).unwrap();
+    Bench { log, engine, runtime }
 }
 
 fn settings() -> Settings {
@@ -64,7 +65,8 @@ impl Bench {
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         client.set_read_timeout(Some(PATIENCE)).unwrap();
         let (socket, _) = listener.accept().unwrap();
-        self.runtime.block_on(self.engine.ensure_tails(Topic::Events, &subscription.partitions));
+        self.runtime
+            .block_on(self.engine.ensure_tails(Topic::Events, &subscription.partitions));
         self.adopt(Sink::Socket(socket), subscription).unwrap();
         client
     }
@@ -124,9 +126,15 @@ fn events_reach_a_socket_in_order() {
     let bench = bench(settings());
     let mut client = bench.connect(every(Transport::Sse));
     let opening = read_until(&mut client, |frames| frames.len() == 2);
-    assert_eq!(opening.iter().filter_map(Frame::control).collect::<Vec<_>>(), ["hello", "caught_up"]);
+    assert_eq!(
+        opening.iter().filter_map(Frame::control).collect::<Vec<_>>(),
+        ["hello", "caught_up"]
+    );
     bench.append(500);
-    assert_eq!(offsets(&read_until(&mut client, has(500))), (0..500).collect::<Vec<u64>>());
+    assert_eq!(
+        offsets(&read_until(&mut client, has(500))),
+        (0..500).collect::<Vec<u64>>()
+    );
     bench.drain(Duration::ZERO);
 }
 
@@ -153,10 +161,15 @@ fn a_client_that_goes_gives_its_seat_back() {
         ..settings()
     });
     let client = bench.connect(every(Transport::Sse));
-    assert!(matches!(bench.engine.reserve(Some("t")), Err(Refused::TenantFull)));
+    assert!(matches!(
+        bench.engine.reserve(Some("t")),
+        Err(Refused::TenantFull)
+    ));
     assert!(bench.engine.reserve(Some("other")).is_ok());
     drop(client);
-    until("the seat is free again", || bench.engine.reserve(Some("t")).is_ok());
+    until("the seat is free again", || {
+        bench.engine.reserve(Some("t")).is_ok()
+    });
     bench.drain(Duration::ZERO);
 }
 
@@ -180,11 +193,18 @@ fn a_websocket_client_narrows_its_stream_and_is_told_from_where() {
     let placement = journal::Placement::new("t", 3, 3);
     for device in ["a", "b", "c"] {
         let partition = placement.of(device);
-        bench.log.append(Topic::Events, partition, &format!("t/{device}"), "telemetry", None);
+        bench.log.append(
+            Topic::Events,
+            partition,
+            &format!("t/{device}"),
+            "telemetry",
+            None,
+        );
         bench.log.reveal(Topic::Events, partition);
     }
-    let mut keys: Vec<String> =
-        (0..2).map(|_| json(&socket.read().unwrap())["key"].as_str().unwrap().to_owned()).collect();
+    let mut keys: Vec<String> = (0..2)
+        .map(|_| json(&socket.read().unwrap())["key"].as_str().unwrap().to_owned())
+        .collect();
     keys.sort_unstable();
     assert_eq!(keys, ["t/b", "t/c"]);
     bench.drain(Duration::ZERO);
@@ -248,7 +268,9 @@ fn a_drain_closes_websockets_with_1012_and_refuses_new_streams() {
 fn a_stream_behind_hyper_gets_everything_at_its_own_pace() {
     let bench = bench(settings());
     let (sink, mut body, _input) = bench.engine.channel();
-    bench.runtime.block_on(bench.engine.ensure_tails(Topic::Events, &[0, 1, 2]));
+    bench
+        .runtime
+        .block_on(bench.engine.ensure_tails(Topic::Events, &[0, 1, 2]));
     bench.adopt(Sink::Channel(sink), every(Transport::Sse)).unwrap();
     let mut bytes = bench.runtime.block_on(body.next()).unwrap().to_vec();
     let count = 5_000;
@@ -256,7 +278,10 @@ fn a_stream_behind_hyper_gets_everything_at_its_own_pace() {
     let mut frames = Vec::new();
     bench.runtime.block_on(async {
         while !has(count)(&frames) {
-            let next = tokio::time::timeout(PATIENCE, body.next()).await.unwrap().unwrap();
+            let next = tokio::time::timeout(PATIENCE, body.next())
+                .await
+                .unwrap()
+                .unwrap();
             bytes.extend_from_slice(&next);
             frames.extend(take_blocks(&mut bytes));
         }
@@ -271,11 +296,20 @@ fn a_stream_behind_hyper_gets_everything_at_its_own_pace() {
 fn a_websocket_behind_hyper_hears_its_client() {
     let bench = bench(settings());
     let (sink, mut body, input) = bench.engine.channel();
-    bench.adopt(Sink::Channel(sink), every(Transport::WebSocket)).unwrap();
+    bench
+        .adopt(Sink::Channel(sink), every(Transport::WebSocket))
+        .unwrap();
     let pong = bench.runtime.block_on(async {
-        assert!(input.send(Bytes::from_static(b"\x89\x82\x00\x00\x00\x00hi")).await);
+        assert!(
+            input
+                .send(Bytes::from_static(b"\x89\x82\x00\x00\x00\x00hi"))
+                .await
+        );
         loop {
-            let frame = tokio::time::timeout(PATIENCE, body.next()).await.unwrap().unwrap();
+            let frame = tokio::time::timeout(PATIENCE, body.next())
+                .await
+                .unwrap()
+                .unwrap();
             if frame[0] == 0x8a {
                 return frame;
             }

@@ -82,7 +82,8 @@ impl World {
         let shelf = Arc::new(FakeStore(Mutex::new(Shelf::default())));
         let access = Arc::new(FakeAccess::default());
         let started = Instant::now();
-        let clock: Clock = Arc::new(move || 1_000_000_000 + i64::try_from(started.elapsed().as_micros()).unwrap());
+        let clock: Clock =
+            Arc::new(move || 1_000_000_000 + i64::try_from(started.elapsed().as_micros()).unwrap());
         let metrics = Arc::new(Metrics::new(&prometheus::Registry::new()).unwrap());
         let access_port = Arc::clone(&access) as Arc<dyn crate::engine::Access>;
         let (env, _, tasks) = environment(
@@ -141,9 +142,17 @@ impl World {
             self.step(1).await;
             let mut news = 0;
             for client in clients.iter_mut() {
-                news += client.take().iter().filter(|frame| frame.control() != Some("keepalive")).count();
+                news += client
+                    .take()
+                    .iter()
+                    .filter(|frame| frame.control() != Some("keepalive"))
+                    .count();
             }
-            quiet = if news == 0 && self.core.is_waiting() { quiet + 1 } else { 0 };
+            quiet = if news == 0 && self.core.is_waiting() {
+                quiet + 1
+            } else {
+                0
+            };
             if quiet > 60 {
                 return;
             }
@@ -163,11 +172,15 @@ impl World {
         let topic = subscription.view.topic();
         if let Some(cursor) = &client.cursor {
             subscription.start.time_ms = cursor.time_ms;
-            subscription.start.positions =
-                cursor.positions.iter().map(|(partition, offset)| (*partition, Some(*offset))).collect();
+            subscription.start.positions = cursor
+                .positions
+                .iter()
+                .map(|(partition, offset)| (*partition, Some(*offset)))
+                .collect();
             subscription.start.snapshot = cursor.snapshot.clone().map(SnapshotStart::Resumed);
-            subscription.start.ends =
-                (0..PARTITIONS).map(|partition| (partition, self.log.part(topic, partition).end)).collect();
+            subscription.start.ends = (0..PARTITIONS)
+                .map(|partition| (partition, self.log.part(topic, partition).end))
+                .collect();
         }
         let wire = ScriptWire::default();
         client.pipe = Arc::clone(&wire.0);
@@ -175,7 +188,10 @@ impl World {
         let seat = self.seats.reserve(Some("t")).unwrap();
         let now_ms = self.now_ms();
         self.core.set_now(now_ms);
-        self.core.adopt(wire, AdoptedStream(bytes::Bytes::new(), Vec::new(), subscription, seat));
+        self.core.adopt(
+            wire,
+            AdoptedStream(bytes::Bytes::new(), Vec::new(), subscription, seat),
+        );
     }
 
     /// Gives a client room for so many bytes more.
@@ -237,8 +253,10 @@ impl Client {
 
     /// Starts at these offsets.
     pub(super) fn from(mut self, positions: &[(Partition, Offset)]) -> Self {
-        self.subscription.start.positions =
-            positions.iter().map(|(partition, offset)| (*partition, Some(*offset))).collect();
+        self.subscription.start.positions = positions
+            .iter()
+            .map(|(partition, offset)| (*partition, Some(*offset)))
+            .collect();
         self
     }
 
@@ -255,7 +273,11 @@ impl Client {
     }
 
     pub(super) fn controls(&self) -> Vec<&str> {
-        self.frames.iter().filter_map(Frame::control).filter(|name| *name != "keepalive").collect()
+        self.frames
+            .iter()
+            .filter_map(Frame::control)
+            .filter(|name| *name != "keepalive")
+            .collect()
     }
 
     pub(super) fn places(&self) -> Vec<(Partition, Offset)> {

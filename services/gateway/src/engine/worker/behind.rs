@@ -9,13 +9,10 @@ use journal::{Offset, Partition};
 use super::connection::{Connection, Mode};
 use super::hub::{Hub, Step, millis};
 use super::output::Wire;
-use super::snapshot::Snapshot;
 use crate::engine::blocks::BlockAnswer;
-use crate::engine::lookups::{Lookup, Moved};
 use crate::engine::mailbox::BlockKey;
 use crate::engine::record::{Chunk, LogRecord};
 use crate::engine::ring::Place;
-use crate::subscription::{Reset, ResetReason, SnapshotStart, View};
 
 /// Where a stream stands by itself, in the order of its set's partitions.
 pub(crate) struct Behind {
@@ -262,7 +259,7 @@ impl<W: Wire> Connection<W> {
         None
     }
 
-    fn ask_block(&mut self, hub: &mut Hub, partition: Partition, at: Offset) {
+    pub(crate) fn ask_block(&mut self, hub: &mut Hub, partition: Partition, at: Offset) {
         if self.times.retry > hub.now_ms || self.waits.contains(&(partition, at)) {
             return;
         }
@@ -309,7 +306,7 @@ impl<W: Wire> Connection<W> {
         self.waits.retain(|wait| *wait != (key.partition, key.at));
         match answer {
             BlockAnswer::Chunk(chunk) => {
-                self.end_seen(key, Some(chunk));
+                self.end_seen(key, chunk);
                 let ready = Ready {
                     partition: key.partition,
                     chunk,
@@ -320,7 +317,6 @@ impl<W: Wire> Connection<W> {
                 }
             }
             BlockAnswer::End => {
-                self.end_seen(key, None);
                 self.times.retry = hub.now_ms + END_RETRY_MS;
                 self.linger(hub);
             }
@@ -331,143 +327,6 @@ impl<W: Wire> Connection<W> {
                 } else {
                     self.retry_later(hub);
                 }
-            }
-        }
-    }
-
-    fn stands_outside(&self, hub: &Hub, key: BlockKey, start: Offset, end: Offset) -> bool {
-        let Mode::Behind(behind) = &self.mode else {
-            return false;
-        };
-        let set = &hub.sets[self.set];
-        let place = set
-            .partitions
-            .iter()
-            .zip(&behind.places)
-            .find(|(partition, _)| **partition == key.partition);
-        place
-            .and_then(|(_, place)| *place)
-            .is_some_and(|place| place.next < start || place.next > end)
-    }
-
-    /// Asks where to go on: a position may lie outside the log.
-    pub(crate) fn ask_reset(&mut self, hub: &mut Hub) {
-        let Mode::Behind(behind) = &self.mode else {
-            return;
-        };
-        if self.is_asking {
-            return;
-        }
-        let set = &hub.sets[self.set];
-        let known = set.partitions.iter().zip(&behind.places);
-        let times = behind.places.iter().flatten().map(|place| place.time_ms);
-        let lookup = Lookup::Reset {
-            topic: set.topic,
-            time_ms: times.min().unwrap_or(self.subscription.start.time_ms),
-            positions: known
-                .filter_map(|(partition, place)| Some((*partition, place.as_ref()?.next)))
-                .collect(),
-        };
-        self.is_asking = self.ask(hub, lookup);
-    }
-
-    pub(crate) fn ask(&mut self, hub: &mut Hub, lookup: Lookup) -> bool {
-        let tenant = self.subscription.selection.tenant.name().unwrap_or_default();
-        let asked = hub.request_lookup(lookup, tenant, self.token);
-        if !asked {
-            self.retry_later(hub);
-        }
-        asked
-    }
-
-    /// The answer to [`ask_reset`](Self::ask_reset). The stream may have read on since it asked: only a
-    /// position that is still where it was is moved.
-    pub(crate) fn reset_answered(&mut self, hub: &mut Hub, mut moved: Vec<Moved>) {
-        let Mode::Behind(behind) = &mut self.mode else {
-            return;
-        };
-        behind.ahead_since = 0;
-        let set = &hub.sets[self.set];
-        let mut requested = Vec::new();
-        moved.retain(|moved| {
-            let index = set.partitions.iter().position(|other| *other == moved.partition);
-            let place = index.and_then(|index| behind.places[index].as_mut());
-            let Some(place) = place.filter(|place| place.next == moved.from) else {
-                return false;
-            };
-            place.next = moved.to;
-            requested.push((moved.partition, place.time_ms));
-            true
-        });
-        if !moved.is_empty() {
-            tracing::info!(?moved, "a stream stood outside the log and is reset");
-            let is_trimmed = moved.iter().any(|moved| moved.reason == ResetReason::Trimmed);
-            if is_trimmed && self.subscription.view == View::Devices {
-                let places = behind.places.to_vec();
-                self.set_mode(hub, Mode::Snapshot(Box::new(Snapshot::new(SnapshotStart::New, places))));
-            }
-            self.owed.reset = Some(Box::new(Reset {
-                reason: if is_trimmed { ResetReason::Trimmed } else { ResetReason::Ahead },
-                requested,
-                available: moved.iter().filter_map(|moved| Some((moved.partition, moved.available_ms?))).collect(),
-                duplicates: moved.iter().any(|moved| moved.reason == ResetReason::Ahead),
-            }));
-        }
-        self.settle(hub);
-    }
-
-    /// Whether all that the log held when the stream opened is out; then `caught_up` is owed. Asks
-    /// whether anything follows at a position that does not move: an end may lie behind a hole.
-    pub(crate) fn check_ends(&mut self, hub: &mut Hub) -> bool {
-        if self.ends.is_none() || self.owed.caught_up {
-            return self.owed.caught_up;
-        }
-        let mut places = match &self.mode {
-            Mode::Live => hub.places_before(self.set, usize::MAX),
-            Mode::Behind(behind) => behind.places.to_vec(),
-            Mode::Snapshot(_) | Mode::Ended => return false,
-        };
-        if let Some(latest) = &self.latest {
-            latest.hold_back(&self.subscription.partitions, &mut places);
-        }
-        let set = &hub.sets[self.set];
-        let at = |partition: Partition| {
-            let index = set.partitions.iter().position(|other| *other == partition)?;
-            Some((places[index], hub.place(set.feeds[index])))
-        };
-        let mut holes = Vec::new();
-        if let Some(ends) = &mut self.ends {
-            ends.remaining.retain(|(partition, end)| match at(*partition) {
-                None => false,
-                Some((Some(place), limit)) if place.next < *end => {
-                    if limit.is_some_and(|limit| limit.next == place.next) {
-                        holes.push((*partition, place.next));
-                    }
-                    true
-                }
-                Some((Some(_), _)) => false,
-                Some((None, _)) => true,
-            });
-            self.owed.caught_up = ends.remaining.is_empty();
-        }
-        for (partition, at) in holes {
-            self.ask_block(hub, partition, at);
-        }
-        if !self.owed.caught_up {
-            self.linger(hub);
-        }
-        self.owed.caught_up
-    }
-
-    /// What a read at a position says about an end beyond it: only records count.
-    fn end_seen(&mut self, key: BlockKey, chunk: Option<&Arc<Chunk>>) {
-        let (Some(ends), Some(chunk)) = (&mut self.ends, chunk) else {
-            return;
-        };
-        for (partition, end) in &mut ends.remaining {
-            if *partition == key.partition && chunk.next >= *end {
-                let before = chunk.since(key.at).iter().rfind(|record| record.offset < *end);
-                *end = before.map_or(key.at, |record| record.offset + 1);
             }
         }
     }

@@ -8,9 +8,11 @@ use journal::{Offset, Partition};
 use smallvec::SmallVec;
 
 use super::behind::Behind;
+use super::ends::{End, Ends};
 use super::hub::{Hub, millis};
 use super::latest::Latest;
 use super::output::{Output, Wire};
+use super::owed::Owed;
 use super::skip::Skip;
 use super::snapshot::Snapshot;
 use crate::dialect::{Control, Ending};
@@ -19,7 +21,7 @@ use crate::engine::record::LogRecord;
 use crate::engine::ring::Place;
 use crate::engine::seats::Seat;
 use crate::engine::{Token, frames, ws};
-use crate::subscription::{Delivery, DeviceSet, Reset, Start, Subscription, Transport};
+use crate::subscription::{Delivery, DeviceSet, Start, Subscription, Transport};
 
 /// Where a stream stands.
 pub(crate) enum Mode {
@@ -31,22 +33,6 @@ pub(crate) enum Mode {
     Snapshot(Box<Snapshot>),
     /// It takes no more; the last bytes are on their way.
     Ended,
-}
-
-/// Control frames that wait until everything before them is out.
-#[derive(Default)]
-pub(crate) struct Owed {
-    pub(crate) reset: Option<Box<Reset>>,
-    pub(crate) degraded: bool,
-    pub(crate) updated: bool,
-    pub(crate) caught_up: bool,
-    pub(crate) keep_alive: bool,
-}
-
-/// What is left before `caught_up`.
-pub(crate) struct Ends {
-    pub(crate) remaining: Vec<(Partition, Offset)>,
-    pub(crate) from_time: Vec<Partition>,
 }
 
 /// When to do what, on the worker's clock; 0 = never.
@@ -159,7 +145,11 @@ impl<W: Wire> Connection<W> {
         self.owed.reset = start.reset.map(Box::new);
         self.owed.degraded = self.is_degraded(hub);
         self.ends = Some(Box::new(Ends {
-            remaining: start.ends,
+            remaining: start
+                .ends
+                .iter()
+                .map(|(partition, end)| End::new(*partition, *end))
+                .collect(),
             from_time: start.from_time,
         }));
         let asked = |partition: &Partition| {
@@ -315,111 +305,6 @@ impl<W: Wire> Connection<W> {
             self.is_lingering = true;
             hub.lingering.push(self.token);
         }
-    }
-
-    /// Tells what is owed. Everything before must be out, so that the cursor tells the truth.
-    pub(crate) fn emit_owed(&mut self, hub: &mut Hub) {
-        if self.out.blocked || self.out.gone || !self.out.is_empty() {
-            return;
-        }
-        let Owed {
-            reset: None,
-            degraded: false,
-            updated: false,
-            caught_up: false,
-            keep_alive: false,
-        } = self.owed
-        else {
-            return self.tell_owed(hub);
-        };
-    }
-
-    fn tell_owed(&mut self, hub: &mut Hub) {
-        let Some(cursor) = self.cursor(hub) else {
-            return;
-        };
-        let owed = std::mem::take(&mut self.owed);
-        if let Some(reset) = owed.reset {
-            hub.env
-                .metrics
-                .resets
-                .with_label_values(&[reset.reason.word()])
-                .inc();
-            self.keep_control(Control::Reset(&reset), &cursor, None);
-        }
-        if owed.degraded {
-            let partitions = self.degraded_partitions(hub);
-            if !partitions.is_empty() || self.told_degraded {
-                self.told_degraded = !partitions.is_empty();
-                self.keep_control(
-                    Control::Degraded {
-                        partitions: &partitions,
-                    },
-                    &cursor,
-                    None,
-                );
-            }
-        }
-        if owed.updated {
-            self.keep_control(Control::Updated, &cursor, None);
-        }
-        if owed.caught_up {
-            let from_time = self.ends.take().map(|ends| ends.from_time).unwrap_or_default();
-            self.keep_control(
-                Control::CaughtUp {
-                    from_time: &from_time,
-                },
-                &cursor,
-                None,
-            );
-        }
-        if owed.keep_alive && self.out.is_empty() {
-            self.keep_control(Control::KeepAlive, &cursor, None);
-        }
-        self.flush(hub);
-    }
-
-    pub(crate) fn keep_control(&mut self, control: Control<'_>, cursor: &str, retry_ms: Option<u64>) {
-        let (dialect, transport) = (&*self.subscription.dialect, self.subscription.transport);
-        if let Some(frame) = frames::control(dialect, transport, control, cursor, retry_ms) {
-            self.out.keep(frame);
-        }
-    }
-
-    /// Where to resume, everything queued being sent. `None` while a snapshot is not pinned.
-    fn cursor(&self, hub: &mut Hub) -> Option<std::sync::Arc<str>> {
-        let start_ms = self.subscription.start.time_ms;
-        let pending = self.latest.as_ref().filter(|latest| !latest.is_empty());
-        let mut places = match &self.mode {
-            Mode::Live if pending.is_none() => return Some(hub.live_cursor(self.set)),
-            Mode::Live | Mode::Ended => hub.places_before(self.set, usize::MAX),
-            Mode::Behind(behind) => behind.places.to_vec(),
-            Mode::Snapshot(snapshot) => {
-                let places = snapshot.pinned.as_ref()?;
-                let key = Some(snapshot.key());
-                return Some(hub.cursor(self.set, places, start_ms, key).into());
-            }
-        };
-        if let Some(latest) = pending {
-            latest.hold_back(&self.subscription.partitions, &mut places);
-        }
-        Some(hub.cursor(self.set, &places, start_ms, None).into())
-    }
-
-    fn is_degraded(&self, hub: &Hub) -> bool {
-        hub.sets[self.set]
-            .feeds
-            .iter()
-            .any(|number| hub.feeds[*number].unavailable)
-    }
-
-    fn degraded_partitions(&self, hub: &Hub) -> Vec<Partition> {
-        let set = &hub.sets[self.set];
-        let numbered = set.partitions.iter().zip(&set.feeds);
-        numbered
-            .filter(|(_, number)| hub.feeds[**number].unavailable)
-            .map(|(partition, _)| *partition)
-            .collect()
     }
 
     /// Ends the stream: says why, and lets what must go out go out.

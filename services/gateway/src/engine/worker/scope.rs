@@ -107,8 +107,7 @@ impl<W: Wire> Connection<W> {
         }
         hub.release_set(std::mem::replace(&mut self.set, set));
         if let Some(ends) = &mut self.ends {
-            ends.remaining
-                .retain(|(partition, _)| partitions.contains(partition));
+            ends.remaining.retain(|end| partitions.contains(&end.partition));
         }
         self.owed.degraded = true;
         self.linger(hub);
@@ -126,5 +125,8 @@ fn mapped(
         let index = old.iter().position(|other| other == partition)?;
         places.get(index).copied()
     };
-    new.iter().zip(live).map(|(partition, live)| kept(partition).unwrap_or(*live)).collect()
+    new.iter()
+        .zip(live)
+        .map(|(partition, live)| kept(partition).unwrap_or(*live))
+        .collect()
 }

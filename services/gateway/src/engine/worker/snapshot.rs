@@ -75,7 +75,9 @@ impl<W: Wire> Connection<W> {
         if is_out {
             snapshot.after = page.next;
             // What was sent of an earlier reading of this page may come with a later one.
-            snapshot.sent.retain(|sent| page.documents.iter().all(|stored| *sent != key(stored)));
+            snapshot
+                .sent
+                .retain(|sent| page.documents.iter().all(|stored| *sent != key(stored)));
             if snapshot.after.is_none() {
                 let places = snapshot.pinned.map(Vec::from).unwrap_or_default();
                 self.mode = Mode::Behind(Box::new(Behind::new(places)));
@@ -118,7 +120,9 @@ impl<W: Wire> Connection<W> {
             if let Some(mark) = self.flush(hub) {
                 sent = mark as usize;
             }
-            snapshot.sent.extend(left[from..sent].iter().map(|stored| key(stored)));
+            snapshot
+                .sent
+                .extend(left[from..sent].iter().map(|stored| key(stored)));
             if self.out.blocked || self.out.gone {
                 return sent == left.len() && !self.out.gone;
             }

@@ -49,25 +49,47 @@ fn merged(records: &[Arc<LogRecord>]) -> (Vec<String>, Value) {
     let latest = latest(records);
     assert_eq!(latest.queue.len(), 1);
     let merged = latest.queue[0].merged.as_ref().unwrap();
-    (merged.changed.iter().map(ToString::to_string).collect(), Value::Object(merged.before.clone()))
+    (
+        merged.changed.iter().map(ToString::to_string).collect(),
+        Value::Object(merged.before.clone()),
+    )
 }
 
 #[test]
 fn changes_are_united_and_the_oldest_value_before_them_is_kept() {
     let (changed, before) = merged(&[
-        change(1, &["fields.speed", "name"], &json!({"fields": {"speed": 1}, "name": "a"})),
-        change(2, &["fields.speed", "fields.heading"], &json!({"fields": {"speed": 2, "heading": 5}})),
-        change(3, &["fields.speed", "status"], &json!({"fields": {"speed": 3}, "status": "STALE"})),
+        change(
+            1,
+            &["fields.speed", "name"],
+            &json!({"fields": {"speed": 1}, "name": "a"}),
+        ),
+        change(
+            2,
+            &["fields.speed", "fields.heading"],
+            &json!({"fields": {"speed": 2, "heading": 5}}),
+        ),
+        change(
+            3,
+            &["fields.speed", "status"],
+            &json!({"fields": {"speed": 3}, "status": "STALE"}),
+        ),
     ]);
     assert_eq!(changed, ["fields.heading", "fields.speed", "name", "status"]);
-    assert_eq!(before, json!({"fields": {"speed": 1, "heading": 5}, "name": "a", "status": "STALE"}));
+    assert_eq!(
+        before,
+        json!({"fields": {"speed": 1, "heading": 5}, "name": "a", "status": "STALE"})
+    );
 }
 
 #[test]
 fn what_was_absent_before_the_first_change_stays_absent() {
     let (_, before) = merged(&[
         change(1, &["fields.speed"], &json!({})),
-        change(2, &["fields.speed", "fields.a\\.b"], &json!({"fields": {"speed": 2, "a.b": 1}})),
+        change(
+            2,
+            &["fields.speed", "fields.a\\.b"],
+            &json!({"fields": {"speed": 2, "a.b": 1}}),
+        ),
         change(3, &["fields.a\\.b"], &json!({"fields": {"a.b": 2}})),
     ]);
     assert_eq!(before, json!({"fields": {"a.b": 1}}));
