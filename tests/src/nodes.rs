@@ -165,14 +165,20 @@ pub fn config() -> Config {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests are told by the environment what to log"
+)]
 fn prepare() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        drop(rustls::crypto::ring::default_provider().install_default());
         let filter = std::env::var("WAKELINE_TEST_LOG").unwrap_or_else(|_| "off".to_owned());
-        let _ = tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_test_writer()
-            .try_init();
+        drop(
+            tracing_subscriber::fmt()
+                .with_env_filter(filter)
+                .with_test_writer()
+                .try_init(),
+        );
     });
 }

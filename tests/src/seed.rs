@@ -10,6 +10,7 @@ pub struct Seed(pub u64);
 impl Seed {
     /// `WAKELINE_TEST_SEED`, or a new one. Printed, so that a failure shows it.
     #[must_use]
+    #[expect(clippy::print_stdout, reason = "a failure shows what to run again")]
     pub fn of_test() -> Self {
         let seed = variable("WAKELINE_TEST_SEED").unwrap_or_else(|| rand::rng().random());
         println!("seed: WAKELINE_TEST_SEED={seed}");

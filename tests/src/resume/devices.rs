@@ -3,15 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use crate::api::Api;
 use crate::seed::{Seed, scale};
 use crate::stream::Frame;
+use crate::wait::DEADLINE;
 use rand::RngExt as _;
 use rand::seq::IteratorRandom as _;
 use serde_json::Value;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::clients::Client;
 use super::writers::{DEVICES, TENANTS, Writers, device, fork};
@@ -67,31 +70,39 @@ pub async fn every_client_ends_with_exactly_the_final_documents(gateways: &[Api;
 /// The documents of a tenant once nothing more happens to them: the reactor has seen every device, which
 /// it says by an event of its own.
 pub(super) async fn settled(api: &Api, tenant: &str) -> Documents {
+    let until = Instant::now() + DEADLINE;
     let mut last = Documents::new();
     let mut same = 0;
     loop {
-        let now = documents(api, tenant).await;
-        let online = now.values().all(|document| document["status"] == "ONLINE");
-        same = if online && now == last { same + 1 } else { 0 };
+        let listed = documents(api, tenant).await;
+        // One that was only registered was never seen, and has no status.
+        let unseen = |document: &Value| document["last_seen_at"].is_null();
+        let told = |document: &Value| document["status"] == "ONLINE" || unseen(document);
+        let now: Documents = listed.iter().map(named).collect();
+        same = if now == last && listed.iter().all(told) {
+            same + 1
+        } else {
+            0
+        };
         if same == 5 {
             return now;
         }
+        assert!(Instant::now() < until, "{tenant} is not settled: {listed:#?}");
         last = now;
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
-async fn documents(api: &Api, tenant: &str) -> Documents {
+async fn documents(api: &Api, tenant: &str) -> Vec<Value> {
     let answer = api.get(&format!("/v1/devices?tenant={tenant}&limit=1000")).await;
-    let listed = answer.json["devices"].as_array().expect("devices").iter();
-    listed
-        .map(|document| {
-            (
-                document["id"].as_str().expect("an id").to_owned(),
-                stable(document),
-            )
-        })
-        .collect()
+    answer.json["devices"].as_array().expect("devices").clone()
+}
+
+fn named(document: &Value) -> (String, Value) {
+    (
+        document["id"].as_str().expect("an id").to_owned(),
+        stable(document),
+    )
 }
 
 /// A document without the times of what did not change: that they moved is no reason to tell a stream.

@@ -122,7 +122,7 @@ impl Writer {
         let mut event = match self.random.random_range(0..100) {
             0..60 => json!({"kind": "telemetry", "fields": {"n": count, "load": {"axle": count % 7}}}),
             60..70 => json!({"kind": "log", "level": "info", "message": "x".repeat(count % 900)}),
-            70..80 => json!({"kind": "lock", "locked": count % 2 == 0, "source": "keypad"}),
+            70..80 => json!({"kind": "lock", "locked": count.is_multiple_of(2), "source": "keypad"}),
             80..90 => json!({"kind": "entity", "entity_id": format!("lamp-{}", count % 3), "value": count}),
             90..96 => json!({"kind": "device", "name": format!("Bus {count}"), "tags": ["a"]}),
             _ => json!({"kind": "deleted"}),
