@@ -8,7 +8,7 @@
 //! while. To restore beside what serves, give it another store: nothing here assumes which one it is.
 //!
 //! **What it cannot do.** A row that differs *at the same position* (it was damaged, not lost) is not
-//! replaced, because of two writes of one position the store keeps either. [`compare`] finds such rows;
+//! replaced, because of two writes of one position the store keeps either. [`compare()`] finds such rows;
 //! empty the table of devices, then rebuild. Times that moved without a state record are folded again from
 //! the events that are kept; those of older events are gone with the table that held them.
 

@@ -1,6 +1,6 @@
 //! Every setting of a process, once: name, default, meaning, and how its text becomes a value.
 //!
-//! [`process`] holds what a node is (roles, addresses, storage), [`tuning`] the limits and periods of
+//! `process` holds what a node is (roles, addresses, storage), `tuning` the limits and periods of
 //! its parts.
 
 use super::Config;
