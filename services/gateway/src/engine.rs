@@ -218,7 +218,12 @@ impl Engine {
             return Err(Refused::Draining);
         }
         let load = |mailbox: &&Arc<Mailbox>| mailbox.streams.load(Ordering::Relaxed);
-        let mailbox = self.inner.mailboxes.iter().min_by_key(load).ok_or(Refused::Full)?;
+        let mailbox = self
+            .inner
+            .mailboxes
+            .iter()
+            .min_by_key(load)
+            .ok_or(Refused::Full)?;
         mailbox.streams.fetch_add(1, Ordering::Relaxed);
         mailbox.send(Command::Adopt(Box::new(adoption))).map_err(|_| {
             mailbox.streams.fetch_sub(1, Ordering::Relaxed);
@@ -248,8 +253,14 @@ impl Engine {
                 tokio::time::sleep(QUEUE_RETRY).await;
             }
         }
-        if tokio::time::timeout(deadline, self.inner.seats.vacated()).await.is_err() {
-            tracing::warn!(streams = self.inner.seats.taken(), "not every stream ended within the deadline");
+        if tokio::time::timeout(deadline, self.inner.seats.vacated())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                streams = self.inner.seats.taken(),
+                "not every stream ended within the deadline"
+            );
         }
         for mailbox in &self.inner.mailboxes {
             while mailbox.send(Command::Stop).is_err() && !mailbox.is_closed() {
@@ -278,7 +289,10 @@ impl Engine {
     /// A pair for a stream behind hyper.
     #[must_use]
     pub fn channel(&self) -> (ChannelSink, ChannelBody, ChannelInput) {
-        channel::pair(self.settings().channel_frames_max)
+        channel::pair(
+            self.settings().channel_frames_max,
+            self.settings().channel_bytes_max,
+        )
     }
 
     /// The settings in force.
@@ -290,6 +304,7 @@ impl Engine {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.env.tails.abort();
         // After a drain there is nobody left to tell.
         for mailbox in &self.mailboxes {
             if mailbox.send(Command::Stop).is_err() {
@@ -315,7 +330,11 @@ fn environment(
     runtime: &Handle,
 ) -> (Arc<Environment>, Ends, JoinSet<()>) {
     let mut tasks = JoinSet::new();
-    let (ends, asked) = Ends::new(Arc::clone(&journal.reader), settings.ends_queue_max, settings.ends_timeout);
+    let (ends, asked) = Ends::new(
+        Arc::clone(&journal.reader),
+        settings.ends_queue_max,
+        settings.ends_timeout,
+    );
     tasks.spawn_on(asked, runtime);
     let (blocks, read) = Blocks::new(settings, Arc::clone(&journal.reader));
     tasks.spawn_on(read, runtime);
@@ -333,7 +352,13 @@ fn environment(
         settings: settings.clone(),
         layout: journal.layout.clone(),
         epoch: journal.epoch,
-        tails: Tails::new(settings.clone(), journal, ends.clone(), Arc::clone(&clock), runtime.clone()),
+        tails: Tails::new(
+            settings.clone(),
+            journal,
+            ends.clone(),
+            Arc::clone(&clock),
+            runtime.clone(),
+        ),
         blocks,
         lookups,
         access,
@@ -352,9 +377,15 @@ async fn observe(env: Arc<Environment>) {
         metrics.tails.set(gauge(env.tails.count()));
         metrics.ring_bytes.set(gauge(env.tails.ring_bytes()));
         metrics.block_bytes.set(gauge(figures.cached_bytes));
-        metrics.block_hits.set(i64::try_from(figures.hits).unwrap_or(i64::MAX));
-        metrics.block_reads.set(i64::try_from(figures.reads).unwrap_or(i64::MAX));
-        metrics.block_read_bytes.set(i64::try_from(figures.read_bytes).unwrap_or(i64::MAX));
+        metrics
+            .block_hits
+            .set(i64::try_from(figures.hits).unwrap_or(i64::MAX));
+        metrics
+            .block_reads
+            .set(i64::try_from(figures.reads).unwrap_or(i64::MAX));
+        metrics
+            .block_read_bytes
+            .set(i64::try_from(figures.read_bytes).unwrap_or(i64::MAX));
     }
 }
 

@@ -79,8 +79,10 @@ pub struct Settings {
     pub ahead_max: Duration,
     /// How far before the cursor's time a stream continues after a reset by time.
     pub reset_slack: Duration,
-    /// Frames that wait between a worker and hyper, for streams over TLS or HTTP/2.
+    /// Writes that wait between a worker and hyper, for streams over TLS or HTTP/2.
     pub channel_frames_max: usize,
+    /// Bytes that wait there; one frame may pass it.
+    pub channel_bytes_max: usize,
     /// Continues the traces of records until the workers have them. Off.
     pub traces: Traces,
 }
@@ -125,6 +127,7 @@ impl Default for Settings {
             ahead_max: Duration::from_secs(5),
             reset_slack: Duration::from_secs(60),
             channel_frames_max: 16,
+            channel_bytes_max: 128 << 10,
             traces: Traces::default(),
         }
     }

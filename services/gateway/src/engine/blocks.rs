@@ -230,7 +230,7 @@ impl Service {
 
     fn finish(&mut self, read: Read) {
         let now_ms = self.now_ms();
-        let bytes = read.result.as_ref().map_or(0, |chunk| chunk.bytes);
+        let bytes = read.result.as_ref().map_or(0, |chunk| chunk.value_bytes);
         self.schedule.charge(&read.tenant, bytes, now_ms);
         self.shared.reads.fetch_add(1, Ordering::Relaxed);
         self.shared.read_bytes.fetch_add(bytes as u64, Ordering::Relaxed);

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -18,6 +18,8 @@ type Notify = Box<dyn Fn() + Send + Sync>;
 struct Link {
     notify: Mutex<Option<Notify>>,
     blocked: AtomicBool,
+    /// Bytes on their way to hyper.
+    bytes: AtomicUsize,
 }
 
 impl Link {
@@ -33,6 +35,7 @@ pub struct ChannelSink {
     output: mpsc::Sender<Bytes>,
     input: mpsc::Receiver<Bytes>,
     link: Arc<Link>,
+    bytes_max: usize,
 }
 
 /// The bytes of the stream, for hyper's body or an upgraded connection; ends when the stream ends.
@@ -50,9 +53,10 @@ pub struct ChannelInput {
     link: Arc<Link>,
 }
 
-/// A sink and its other end, with room for `frames_max` frames.
+/// A sink and its other end, with room for `frames_max` frames, and for one when `bytes_max` are on
+/// their way.
 #[must_use]
-pub fn pair(frames_max: usize) -> (ChannelSink, ChannelBody, ChannelInput) {
+pub fn pair(frames_max: usize, bytes_max: usize) -> (ChannelSink, ChannelBody, ChannelInput) {
     let link = Arc::new(Link::default());
     let (output_sender, output) = mpsc::channel(frames_max.max(1));
     let (input, input_receiver) = mpsc::channel(4);
@@ -60,6 +64,7 @@ pub fn pair(frames_max: usize) -> (ChannelSink, ChannelBody, ChannelInput) {
         output: output_sender,
         input: input_receiver,
         link: Arc::clone(&link),
+        bytes_max,
     };
     let body = ChannelBody {
         output,
@@ -82,20 +87,31 @@ impl ChannelSink {
         *self.link.notify.lock() = Some(notify);
     }
 
-    /// Hands over one frame; gives it back when there is no room, and the worker is told once there is.
-    pub(crate) fn send(&self, frame: Bytes) -> Result<Option<Bytes>, Gone> {
-        match self.output.try_send(frame) {
-            Ok(()) => Ok(None),
+    /// Hands over one frame; false when there is no room, and the worker is told once there is.
+    pub(crate) fn send(&self, frame: &Bytes) -> Result<bool, Gone> {
+        if self.try_send(frame)? {
+            return Ok(true);
+        }
+        self.link.blocked.store(true, Ordering::SeqCst);
+        // Room may have come between the two steps, and nobody would tell.
+        self.try_send(frame)
+    }
+
+    fn try_send(&self, frame: &Bytes) -> Result<bool, Gone> {
+        let on_their_way = self.link.bytes.load(Ordering::SeqCst);
+        if on_their_way > 0 && on_their_way + frame.len() > self.bytes_max {
+            return Ok(false);
+        }
+        // Counted first: the other end may take it before this goes on.
+        self.link.bytes.fetch_add(frame.len(), Ordering::SeqCst);
+        let sent = self.output.try_send(frame.clone());
+        if sent.is_err() {
+            self.link.bytes.fetch_sub(frame.len(), Ordering::SeqCst);
+        }
+        match sent {
+            Ok(()) => Ok(true),
+            Err(mpsc::error::TrySendError::Full(_)) => Ok(false),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(Gone),
-            Err(mpsc::error::TrySendError::Full(frame)) => {
-                self.link.blocked.store(true, Ordering::SeqCst);
-                // Room may have come between the two steps, and nobody would tell.
-                match self.output.try_send(frame) {
-                    Ok(()) => Ok(None),
-                    Err(mpsc::error::TrySendError::Closed(_)) => Err(Gone),
-                    Err(mpsc::error::TrySendError::Full(frame)) => Ok(Some(frame)),
-                }
-            }
         }
     }
 
@@ -114,6 +130,9 @@ impl Stream for ChannelBody {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let polled = self.output.poll_recv(context);
+        if let Poll::Ready(Some(frame)) = &polled {
+            self.link.bytes.fetch_sub(frame.len(), Ordering::SeqCst);
+        }
         if polled.is_ready() && self.link.blocked.swap(false, Ordering::SeqCst) {
             self.link.notify();
         }

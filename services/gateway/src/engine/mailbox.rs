@@ -146,12 +146,13 @@ impl Mailbox {
     /// Says that the worker is about to wait. Whatever is told from now on wakes it; it must look once
     /// more at what was told before.
     pub(crate) fn about_to_wait(&self) {
-        self.asleep.store(true, Ordering::SeqCst);
+        // Swaps only, no stores: each sees what whoever swapped before has written.
+        self.asleep.swap(true, Ordering::SeqCst);
     }
 
     /// Says that the worker runs: whatever is told from now on until it waits needs no system call.
     pub(crate) fn awake(&self) {
-        self.asleep.store(false, Ordering::SeqCst);
+        self.asleep.swap(false, Ordering::SeqCst);
     }
 }
 

@@ -42,7 +42,9 @@ pub struct Chunk {
     pub next: Offset,
     /// The records in between; there may be holes.
     pub records: Vec<Arc<LogRecord>>,
-    /// What it is charged for, bytes.
+    /// Its values, bytes.
+    pub value_bytes: usize,
+    /// What it is charged for in memory, bytes.
     pub bytes: usize,
 }
 
@@ -169,6 +171,7 @@ impl Chunk {
         Self {
             from,
             next: batch.next,
+            value_bytes: values,
             bytes: CHUNK_BYTES + records.len() * RECORD_BYTES + values * VALUE_FACTOR,
             records,
         }

@@ -305,6 +305,11 @@ impl Tails {
         self.shared.budget.bytes()
     }
 
+    /// Ends all tails, without waiting for them.
+    pub(crate) fn abort(&self) {
+        self.shared.tasks.lock().abort_all();
+    }
+
     /// Ends all tails.
     pub(crate) async fn stop(&self) {
         let mut tasks = std::mem::take(&mut *self.shared.tasks.lock());

@@ -2,6 +2,7 @@
 //! virtual clock, against a model; and the real thing over sockets.
 
 mod client;
+mod endings;
 mod exact;
 mod fake;
 mod latest;

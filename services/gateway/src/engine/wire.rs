@@ -22,6 +22,9 @@ pub(crate) enum SinkWire {
 /// Frames in one vectored write.
 const SLICES_MAX: usize = 64;
 
+/// Frames are handed to hyper in writes of about this many bytes: each costs a wake-up.
+const GATHERED_BYTES: usize = 32 << 10;
+
 impl SinkWire {
     pub(crate) fn channel(sink: ChannelSink) -> Self {
         Self::Channel {
@@ -45,12 +48,14 @@ impl Wire for SinkWire {
             Self::Channel { sink, .. } => {
                 let sink = sink.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
                 let mut written = 0;
-                for frame in frames {
-                    match sink.send(frame.clone()) {
-                        Ok(None) => written += frame.len(),
-                        Ok(Some(_)) => break,
+                let mut rest = frames;
+                while let Some((write, left)) = gather(rest) {
+                    match sink.send(&write) {
+                        Ok(true) => written += write.len(),
+                        Ok(false) => break,
                         Err(_) => return Err(io::ErrorKind::BrokenPipe.into()),
                     }
+                    rest = left;
                 }
                 if written == 0 {
                     Err(io::ErrorKind::WouldBlock.into())
@@ -92,5 +97,19 @@ impl Wire for SinkWire {
             }
             Self::Channel { sink, .. } => *sink = None,
         }
+    }
+}
+
+/// The first frames as one write, and what is left of them.
+fn gather(frames: &[Bytes]) -> Option<(Bytes, &[Bytes])> {
+    let (first, rest) = frames.split_first()?;
+    let mut bytes = first.len();
+    let more = rest.iter().take_while(|frame| {
+        bytes += frame.len();
+        bytes <= GATHERED_BYTES
+    });
+    match more.count() {
+        0 => Some((first.clone(), rest)),
+        more => Some((frames[..=more].concat().into(), &rest[more..])),
     }
 }

@@ -22,6 +22,9 @@ pub(crate) struct Behind {
     first: usize,
     /// Since when a position has been ahead of what the worker has seen; 0 = none is.
     pub(crate) ahead_since: u64,
+    /// Frames of one slice, bytes: what the client does not take is made again, so this follows what it
+    /// takes.
+    slice_bytes: usize,
 }
 
 /// A chunk that was just read from the log, and where.
@@ -36,6 +39,11 @@ struct Left {
     bytes: usize,
 }
 
+/// Frames of the first slice of a stream that falls behind, bytes.
+const SLICE_BYTES_AT_FIRST: usize = 64 << 10;
+/// Frames of the smallest slice, bytes.
+const SLICE_BYTES_MIN: usize = 2 << 10;
+
 /// Records of one partition before it is another's turn within the slice.
 const VISIT_RECORDS: usize = 256;
 
@@ -45,6 +53,7 @@ impl Behind {
             places: places.into_boxed_slice(),
             first: 0,
             ahead_since: 0,
+            slice_bytes: SLICE_BYTES_AT_FIRST,
         }
     }
 }
@@ -68,20 +77,29 @@ impl<W: Wire> Connection<W> {
         self.observe_lag(hub, &behind);
         let mut left = Left {
             records: hub.settings().slice_records_max,
-            bytes: hub.settings().turn_bytes_max,
+            bytes: behind.slice_bytes.min(hub.settings().turn_bytes_max),
         };
         let mut steps = Vec::new();
         self.read_slice(hub, &mut behind, &mut steps, &mut left, ready);
+        let before = self.out.written;
         if let Some(mark) = self.flush(hub) {
+            let taken = usize::try_from(self.out.written - before).unwrap_or(usize::MAX);
+            behind.slice_bytes = taken
+                .saturating_mul(2)
+                .clamp(SLICE_BYTES_MIN, SLICE_BYTES_AT_FIRST);
             for step in steps.get(mark as usize..).unwrap_or_default().iter().rev() {
                 behind.places[step.feed] = Some(step.before);
             }
             if let Some(skip) = &mut self.skip {
                 skip.take_back();
             }
-        } else if self.skip.as_mut().is_some_and(|skip| skip.tidy()) {
-            self.skip = None;
+        } else {
+            behind.slice_bytes = (behind.slice_bytes * 2).min(hub.settings().turn_bytes_max);
+            if self.skip.as_mut().is_some_and(|skip| skip.tidy()) {
+                self.skip = None;
+            }
         }
+        hub.worked += hub.settings().slice_records_max - left.records;
         let is_spent = left.records == 0 || left.bytes == 0 || self.is_full(hub);
         let joined = self.is_joined(hub, &mut behind);
         self.mode = Mode::Behind(behind);
@@ -92,10 +110,7 @@ impl<W: Wire> Connection<W> {
                 latest.end_round(hub.now_ms);
             }
         } else if is_spent && !self.out.blocked {
-            if !self.is_runnable {
-                self.is_runnable = true;
-                hub.runnable.push_back(self.token);
-            }
+            self.run_soon(hub);
         } else {
             self.linger(hub);
         }

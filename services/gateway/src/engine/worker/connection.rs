@@ -195,6 +195,21 @@ impl<W: Wire> Connection<W> {
         self.mode = mode;
     }
 
+    /// Sends the first bytes; reading begins in a slice of its own, so that a storm of new streams does
+    /// not hold up those that are live.
+    pub(crate) fn greet(&mut self, hub: &mut Hub) {
+        self.write(hub);
+        self.run_soon(hub);
+    }
+
+    /// Has a slice in one of the next turns.
+    pub(crate) fn run_soon(&mut self, hub: &mut Hub) {
+        if !self.is_runnable {
+            self.is_runnable = true;
+            hub.runnable.push_back(self.token);
+        }
+    }
+
     /// Takes up what is left to do, as far as the client takes it. To be called when the worker's
     /// positions rest.
     pub(crate) fn settle(&mut self, hub: &mut Hub) {

@@ -3,6 +3,7 @@
 
 mod pull;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -11,14 +12,17 @@ use slab::Slab;
 use super::connection::{Connection, Mode};
 use super::hub::{Environment, Hub};
 use super::output::Wire;
+use crate::engine::blocks::BlockAnswer;
 use crate::engine::lookups::LookupAnswer;
-use crate::engine::mailbox::{Mailbox, Reply};
+use crate::engine::mailbox::{BlockKey, Mailbox, Reply};
 use crate::engine::{Adoption, Token};
 
 pub(crate) struct Core<W> {
     connections: Slab<Connection<W>>,
     hub: Hub,
     generation: u32,
+    /// Blocks that have come, by who waits for them.
+    arrived: VecDeque<(Token, BlockKey, BlockAnswer)>,
     /// Input that was left for the next turn.
     unread: Vec<Token>,
     dirty: Vec<Token>,
@@ -34,8 +38,11 @@ pub(crate) struct Core<W> {
 
 /// Connections that are rechecked in one turn.
 const RECHECKS_PER_TURN: usize = 4_096;
-/// Slices of streams that are behind in one turn: live ones come first in each.
-const SLICES_PER_TURN: usize = 16;
+/// Slices of streams that are behind in one turn, as long as they find little to read: live ones come
+/// first in each.
+const SLICES_PER_TURN: usize = 256;
+/// Full slices in one turn.
+const FULL_SLICES_PER_TURN: usize = 4;
 /// Bytes read from sockets at a time.
 const SCRATCH_BYTES: usize = 64 << 10;
 
@@ -45,6 +52,7 @@ impl<W: Wire> Core<W> {
             connections: Slab::new(),
             hub: Hub::new(env, mailbox, now_ms, seed),
             generation: 0,
+            arrived: VecDeque::new(),
             unread: Vec::new(),
             dirty: Vec::new(),
             changed: Vec::new(),
@@ -92,7 +100,7 @@ impl<W: Wire> Core<W> {
         let AdoptedStream(prelude, leftover, subscription, seat) = adoption;
         let mut connection = Connection::new(&mut self.hub, wire, token, prelude, subscription, seat);
         connection.received(&mut self.hub, &leftover);
-        connection.settle(&mut self.hub);
+        connection.greet(&mut self.hub);
         if let Some(over_ms) = self.drain_over_ms {
             connection.times.close = drain_at(&mut self.hub, over_ms);
         }
@@ -217,8 +225,10 @@ impl<W: Wire> Core<W> {
 
     /// How long nothing needs to be done unless something is told; 0: there is more to do now.
     pub(crate) fn wait_ms(&self) -> Option<u64> {
-        let unfinished =
-            !self.hub.runnable.is_empty() || !self.unread.is_empty() || self.recheck_from.is_some();
+        let unfinished = !self.hub.runnable.is_empty()
+            || !self.arrived.is_empty()
+            || !self.unread.is_empty()
+            || self.recheck_from.is_some();
         if unfinished || self.has_more {
             return Some(0);
         }
@@ -237,15 +247,26 @@ impl<W: Wire> Core<W> {
             .collect()
     }
 
+    /// Gives streams that are behind their slices: first those whose blocks have come.
     fn run_slices(&mut self) {
-        for _ in 0..SLICES_PER_TURN.min(self.hub.runnable.len()) {
-            let Some(token) = self.hub.runnable.pop_front() else {
+        let work_max = self.hub.settings().slice_records_max * FULL_SLICES_PER_TURN;
+        self.hub.worked = 0;
+        for _ in 0..SLICES_PER_TURN {
+            if self.hub.worked >= work_max {
                 return;
-            };
-            self.with(token, |connection, hub| {
-                connection.is_runnable = false;
-                connection.settle(hub);
-            });
+            }
+            if let Some((token, key, answer)) = self.arrived.pop_front() {
+                self.with(token, |connection, hub| {
+                    connection.block_answered(hub, key, &answer)
+                });
+            } else if let Some(token) = self.hub.runnable.pop_front() {
+                self.with(token, |connection, hub| {
+                    connection.is_runnable = false;
+                    connection.settle(hub);
+                });
+            } else {
+                return;
+            }
         }
     }
 

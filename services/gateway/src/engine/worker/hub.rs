@@ -96,6 +96,8 @@ pub(crate) struct Hub {
     /// Behind or not yet caught up, and waits for positions to move.
     pub(crate) lingering: Vec<Token>,
     pub(crate) waiting: FxHashMap<BlockKey, Vec<Token>>,
+    /// Records read for streams that are behind in this turn.
+    pub(crate) worked: usize,
     pub(crate) questions: usize,
     pub(crate) wheel: Wheel<Token>,
     random: u64,
@@ -119,6 +121,7 @@ impl Hub {
             runnable: VecDeque::new(),
             lingering: Vec::new(),
             waiting: FxHashMap::default(),
+            worked: 0,
             questions: 0,
             wheel: Wheel::new(now_ms),
             random: seed | 1,

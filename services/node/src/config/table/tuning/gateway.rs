@@ -211,7 +211,13 @@ pub(super) const SETTINGS: &[Setting] = &[
     count!(
         "gateway-channel-frames-max",
         "16",
-        "Frames that wait between a worker and hyper, for streams over TLS or HTTP/2",
+        "Writes that wait between a worker and hyper, for streams over TLS or HTTP/2",
         gateway.channel_frames_max
+    ),
+    size!(
+        "gateway-channel-bytes-max",
+        "128KiB",
+        "Bytes that wait there; one frame may pass it",
+        gateway.channel_bytes_max
     ),
 ];

@@ -1,0 +1,157 @@
+//! How streams end: credentials, drains, clients that are gone.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use access::{Denied, Principal, Scope};
+use journal::Topic;
+
+use super::sequences::{ROOM, append, live, opened, settled};
+use super::world::{Client, World, run, small};
+use crate::subscription::{DeviceSet, Transport};
+
+#[test]
+fn a_revoked_credential_ends_its_streams_and_no_other() {
+    run(async {
+        let mut world = World::new(&small(), 0);
+        let (mut theirs, mut other) = (live(), live());
+        theirs.subscription.principal = Arc::new(Principal::system("theirs"));
+        opened(&mut world, &mut theirs).await;
+        opened(&mut world, &mut other).await;
+        world
+            .access
+            .0
+            .lock()
+            .insert("theirs".into(), Err(Denied::Revoked));
+        world.core.recheck();
+        world.step(1).await;
+        theirs.take();
+        assert_eq!(theirs.controls().last(), Some(&"fault"));
+        assert!(theirs.pipe.lock().shut);
+        append(&world, 0, 1);
+        settled(&mut world, &mut other).await;
+        assert_eq!(other.places(), [(0, 0)]);
+        assert_eq!(world.core.len(), 1);
+    });
+}
+
+#[test]
+fn a_stream_ends_when_its_credential_expires() {
+    run(async {
+        let mut world = World::new(&small(), 0);
+        let mut client = live();
+        let expires_at = (world.wall_ms() + 300) * 1_000;
+        client.subscription.principal = Arc::new(Principal {
+            expires_at: Some(expires_at),
+            ..Principal::system("short")
+        });
+        opened(&mut world, &mut client).await;
+        assert_eq!(world.core.len(), 1);
+        for _ in 0..40 {
+            world.step(10).await;
+        }
+        client.take();
+        assert_eq!(client.controls().last(), Some(&"fault"));
+        assert_eq!(world.core.len(), 0);
+    });
+}
+
+#[test]
+fn a_scope_that_shrinks_narrows_streams_and_ends_those_bound_to_a_lost_device() {
+    run(async {
+        let mut world = World::new(&small(), 0);
+        let granted = |devices: &[&str]| {
+            let devices = devices.iter().map(|device| Box::from(*device)).collect();
+            Arc::new(Principal {
+                devices: Scope::Devices(Arc::new(devices)),
+                ..Principal::system("narrow")
+            })
+        };
+        let (mut wide, mut bound) = (live(), live());
+        wide.subscription.principal = granted(&["a", "b"]);
+        bound.subscription.principal = granted(&["a", "b"]);
+        bound.subscription.selection.devices = DeviceSet::Set(Arc::new(BTreeSet::from(["a".into()])));
+        bound.subscription.bound = true;
+        opened(&mut world, &mut wide).await;
+        opened(&mut world, &mut bound).await;
+        world.access.0.lock().insert("narrow".into(), Ok(granted(&["b"])));
+        world.core.recheck();
+        world.step(1).await;
+        bound.take();
+        assert_eq!(bound.controls().last(), Some(&"fault"));
+        let partition = journal::Placement::new("t", 3, 3).of("b");
+        for device in ["t/a", "t/b"] {
+            world
+                .log
+                .append(Topic::Events, partition, device, "telemetry", None);
+        }
+        world.log.reveal(Topic::Events, partition);
+        settled(&mut world, &mut wide).await;
+        assert_eq!(wide.places(), [(partition, 1)]);
+    });
+}
+
+#[test]
+fn a_drain_ends_every_stream_within_its_time() {
+    run(async {
+        let mut world = World::new(&small(), 5);
+        let mut clients: Vec<Client> = (0..30).map(|_| live()).collect();
+        for client in &mut clients {
+            opened(&mut world, client).await;
+        }
+        world.core.drain(1_000);
+        world.step(300).await;
+        let left = world.core.len();
+        assert!(left > 5 && left < 30, "{left} are left: not all end at once");
+        for _ in 0..80 {
+            world.step(10).await;
+        }
+        assert_eq!(world.core.len(), 0);
+        assert!(clients.iter().all(|client| client.pipe.lock().shut));
+    });
+}
+
+#[test]
+fn a_client_that_takes_nothing_for_too_long_is_given_up() {
+    run(async {
+        let settings = crate::settings::Settings {
+            stalled_max: Duration::from_millis(300),
+            ..small()
+        };
+        let mut world = World::new(&settings, 0);
+        let mut client = live();
+        world.open(&mut client);
+        for _ in 0..250 {
+            world.step(10).await;
+        }
+        assert_eq!(world.core.len(), 0);
+        assert_eq!(world.metrics.ended.with_label_values(&["stalled"]).get(), 1);
+    });
+}
+
+#[test]
+fn a_websocket_whose_pings_stay_unanswered_is_closed() {
+    run(async {
+        let settings = crate::settings::Settings {
+            ping: Duration::from_millis(100),
+            ..small()
+        };
+        let mut world = World::new(&settings, 0);
+        let mut client = live();
+        client.subscription.transport = Transport::WebSocket;
+        world.open(&mut client);
+        world.give(&mut client, ROOM);
+        let answer = |client: &Client| client.pipe.lock().input.extend(b"\x8a\x80\0\0\0\0");
+        for _ in 0..100 {
+            answer(&client);
+            world.core.readable(client.token.unwrap());
+            world.step(10).await;
+        }
+        assert_eq!(world.core.len(), 1, "its pings were answered");
+        for _ in 0..300 {
+            world.step(10).await;
+        }
+        assert_eq!(world.core.len(), 0);
+    });
+}
