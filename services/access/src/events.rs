@@ -57,7 +57,7 @@ pub enum Reason {
     TooLarge,
     /// This principal may not send it.
     Forbidden,
-    /// Its device sends too fast.
+    /// Its device sends too fast: send it again, later.
     RateLimited,
     /// The log refuses it for good.
     Refused,
@@ -66,10 +66,13 @@ pub enum Reason {
 }
 
 impl Rejection {
-    /// Whether the sender should send the item again: the `retry` member of the answer.
+    /// Whether the sender should send the item again, later: the `retry` member of the answer.
     #[must_use]
-    pub fn retry(&self) -> bool {
-        self.reason == Reason::Retry
+    pub const fn retry(&self) -> bool {
+        match self.reason {
+            Reason::Retry | Reason::RateLimited => true,
+            Reason::Invalid | Reason::TooLarge | Reason::Forbidden | Reason::Refused => false,
+        }
     }
 }
 
