@@ -1,4 +1,8 @@
 //! Behaviours of real nodes on the embedded engine, as a user sees them.
 
+mod bad_input;
+mod cli;
 mod cursors;
+mod ingest;
+mod live;
 mod resume;

@@ -8,6 +8,7 @@ mod faults;
 mod group;
 mod log;
 mod model;
+mod presence;
 mod steps;
 mod store;
 mod world;

@@ -1,18 +1,21 @@
 //! The program as a user starts it: a process with arguments, variables, output and an exit code.
 
-use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::sync::watch;
 
+use crate::api::Api;
+use crate::nodes::ADMIN_TOKEN;
 use crate::wait::within;
 
 /// A run of the program; killed when dropped.
 pub struct Program {
     child: Child,
     output: Lines<BufReader<ChildStdout>>,
-    errors: tokio::task::JoinHandle<String>,
+    errors: watch::Receiver<String>,
 }
 
 /// How a run ended.
@@ -31,10 +34,7 @@ pub struct Ended {
 pub fn path() -> PathBuf {
     // The test binary stands in target/<profile>/deps, the program one level up.
     let test = std::env::current_exe().expect("a path");
-    let profile = test
-        .parent()
-        .and_then(std::path::Path::parent)
-        .expect("target/<profile>");
+    let profile = test.parent().and_then(Path::parent).expect("target/<profile>");
     profile.join("wakeline-under-test")
 }
 
@@ -53,12 +53,7 @@ impl Program {
             .spawn()
             .expect("the program starts");
         let output = BufReader::new(child.stdout.take().expect("standard output")).lines();
-        let mut errors = child.stderr.take().expect("standard error");
-        let errors = tokio::spawn(async move {
-            let mut text = Vec::new();
-            drop(errors.read_to_end(&mut text).await);
-            String::from_utf8_lossy(&text).into_owned()
-        });
+        let errors = watched(child.stderr.take().expect("standard error"));
         Self {
             child,
             output,
@@ -71,6 +66,29 @@ impl Program {
         Self::start(arguments, variables).ended().await
     }
 
+    /// Starts `serve` on `data` and free ports, and waits until it listens. The API is `system`.
+    pub async fn serve(data: &Path, arguments: &[&str]) -> (Self, Api) {
+        Self::serve_at("127.0.0.1:0", data, arguments).await
+    }
+
+    /// [`Program::serve`], at the address `listen`.
+    pub async fn serve_at(listen: &str, data: &Path, arguments: &[&str]) -> (Self, Api) {
+        let mut all = vec!["serve", "--listen", listen, "--admin-listen", "127.0.0.1:0"];
+        all.extend(["--log-json", "--data", data.to_str().expect("a path")]);
+        all.extend(arguments);
+        let mut program = Self::start(&all, &[("WAKELINE_ADMIN_TOKEN", ADMIN_TOKEN)]);
+        let line = program.error("\"message\":\"listening\"").await;
+        let line: serde_json::Value = serde_json::from_str(&line).expect("the log is JSON");
+        let address = line["fields"]["public"].as_str().expect("an address");
+        let api = Api::new(&format!("http://{address}"), ADMIN_TOKEN);
+        // It listens before it can judge credentials.
+        crate::wait::until("the node judges credentials", || async {
+            (api.get("/v1/tokens").await.status == 200).then_some(())
+        })
+        .await;
+        (program, api)
+    }
+
     /// The next line of standard output that contains `text`. Panics when there is none.
     pub async fn line(&mut self, text: &str) -> String {
         while let Some(line) = within(text, self.output.next_line()).await.expect("output") {
@@ -78,19 +96,43 @@ impl Program {
                 return line;
             }
         }
-        let errors = (&mut self.errors).await.expect("standard error");
-        panic!("the program ended without printing {text:?}; it said: {errors}");
+        panic!(
+            "the program ended without printing {text:?}; it said: {}",
+            *self.errors.borrow()
+        );
+    }
+
+    /// A line of standard error that contains `text`. Panics when there is none.
+    pub async fn error(&mut self, text: &str) -> String {
+        let mut errors = self.errors.clone();
+        let found = within(text, errors.wait_for(|said| said.contains(text))).await;
+        let said = found.map(|said| said.clone());
+        let said = said.unwrap_or_else(|_| {
+            panic!(
+                "the program ended without saying {text:?}: {}",
+                *self.errors.borrow()
+            )
+        });
+        said.lines()
+            .find(|line| line.contains(text))
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// Asks it to end, as an operator does.
     pub async fn terminate(&self) {
-        self.signal("TERM").await;
+        let id = self.child.id().expect("it runs").to_string();
+        let status = Command::new("kill")
+            .args(["-s", "TERM", &id])
+            .status()
+            .await
+            .expect("kill");
+        assert!(status.success());
     }
 
     /// Ends it at once, as a crash would.
-    pub async fn kill(mut self) -> ExitStatus {
+    pub async fn kill(mut self) {
         self.child.kill().await.expect("killed");
-        self.child.wait().await.expect("ended")
     }
 
     /// Waits for its end.
@@ -101,21 +143,27 @@ impl Program {
             output.push('\n');
         }
         let status = within("the end", self.child.wait()).await.expect("ended");
-        let errors = self.errors.await.expect("standard error");
+        // The sender is gone when standard error has ended.
+        while self.errors.changed().await.is_ok() {}
         Ended {
             code: status.code(),
             output,
-            errors,
+            errors: self.errors.borrow().clone(),
         }
     }
+}
 
-    async fn signal(&self, name: &str) {
-        let id = self.child.id().expect("it runs").to_string();
-        let status = Command::new("kill")
-            .args(["-s", name, &id])
-            .status()
-            .await
-            .expect("kill");
-        assert!(status.success());
-    }
+/// What is said, as it is said.
+fn watched(errors: ChildStderr) -> watch::Receiver<String> {
+    let (sender, receiver) = watch::channel(String::new());
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(errors).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            sender.send_modify(|said| {
+                said.push_str(&line);
+                said.push('\n');
+            });
+        }
+    });
+    receiver
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::api::Api;
 use crate::wait::within;
@@ -19,6 +19,23 @@ impl Raw {
     pub async fn send(api: &Api, bytes: &[u8]) -> Self {
         let address = api.base.trim_start_matches("http://");
         let mut socket = TcpStream::connect(address).await.expect("a connection");
+        socket.write_all(bytes).await.expect("sent");
+        Self {
+            socket,
+            read: Vec::new(),
+        }
+    }
+
+    /// The same with so small a buffer that the other side soon notices when nothing is read.
+    pub async fn send_with_small_buffer(api: &Api, bytes: &[u8]) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(8 << 10).expect("a small buffer");
+        let address = api
+            .base
+            .trim_start_matches("http://")
+            .parse()
+            .expect("an address");
+        let mut socket = socket.connect(address).await.expect("a connection");
         socket.write_all(bytes).await.expect("sent");
         Self {
             socket,
@@ -67,12 +84,10 @@ impl Raw {
         String::from_utf8_lossy(&self.read).into_owned()
     }
 
-    /// Whether nothing comes for `quiet`.
-    pub async fn silent_for(&mut self, quiet: Duration) -> bool {
-        self.read.is_empty()
-            && tokio::time::timeout(quiet, self.socket.read_buf(&mut self.read))
-                .await
-                .is_err()
+    /// Whether no event comes for so long, whatever else does.
+    pub async fn quiet_of_data_for(&mut self, quiet: Duration) -> bool {
+        let read = async { while self.until("\n\n").await.contains("event: ") {} };
+        tokio::time::timeout(quiet, read).await.is_err()
     }
 }
 

@@ -126,21 +126,19 @@ impl Streaming {
 
     /// The next frame that carries data (no control frame). Panics when there is none in time.
     pub async fn data(&mut self) -> Frame {
-        loop {
-            let frame = within("a data frame", self.next())
-                .await
-                .expect("the stream goes on");
-            if matches!(frame.kind.as_str(), "event" | "device" | "deleted" | "left") {
-                return frame;
-            }
-        }
+        let data = |frame: &Frame| matches!(frame.kind.as_str(), "event" | "device" | "deleted" | "left");
+        within("a data frame", self.first(data)).await
     }
 
     /// The next frame of `kind`, passing over others. Panics when there is none in time.
     pub async fn until(&mut self, kind: &str) -> Frame {
+        within(kind, self.first(|frame| frame.kind == kind)).await
+    }
+
+    async fn first(&mut self, wanted: impl Fn(&Frame) -> bool) -> Frame {
         loop {
-            let frame = within(kind, self.next()).await.expect("the stream goes on");
-            if frame.kind == kind {
+            let frame = self.next().await.expect("the stream goes on");
+            if wanted(&frame) {
                 return frame;
             }
         }
@@ -148,18 +146,19 @@ impl Streaming {
 
     /// The data of every data frame up to `caught_up`. Panics when there is a reset, or no end in time.
     pub async fn rest(&mut self) -> Vec<Value> {
-        let mut data = Vec::new();
-        loop {
-            let frame = within("caught_up", self.next())
-                .await
-                .expect("the stream goes on");
-            match frame.kind.as_str() {
-                "event" | "device" | "deleted" | "left" => data.push(frame.data),
-                "caught_up" => return data,
-                "reset" | "fault" => panic!("{frame:?}"),
-                _ => {}
+        within("caught_up", async {
+            let mut data = Vec::new();
+            loop {
+                let frame = self.next().await.expect("the stream goes on");
+                match frame.kind.as_str() {
+                    "event" | "device" | "deleted" | "left" => data.push(frame.data),
+                    "caught_up" => return data,
+                    "reset" | "fault" => panic!("{frame:?}"),
+                    _ => {}
+                }
             }
-        }
+        })
+        .await
     }
 
     /// Sends a text frame. Panics over SSE.

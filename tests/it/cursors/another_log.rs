@@ -51,7 +51,7 @@ async fn on_a_copied_data_directory_an_old_cursor_resets_and_goes_on_by_time() {
     world.admin.send_events(&[line("bus", "one")]).await;
     let cursor = world.admin.send_events(&[line("bus", "two")]).await;
     world.admin.send_events(&[line("bus", "three")]).await;
-    let world = world.on_a_copy().await;
+    let world = Box::pin(world.on_a_copy()).await;
     world.admin.send_events(&[line("bus", "four")]).await;
     for carrier in [Carrier::Sse, Carrier::WebSocket] {
         let (reset, events) = resumed(&world, carrier, "device=bus&kind=log", &cursor).await;
@@ -74,7 +74,7 @@ async fn on_a_copied_data_directory_an_old_cursor_resets_and_goes_on_by_time() {
 async fn the_reset_of_another_epoch_gives_a_cursor_of_this_one() {
     let world = World::start().await;
     let cursor = world.admin.send_events(&[line("bus", "one")]).await;
-    let world = world.on_a_copy().await;
+    let world = Box::pin(world.on_a_copy()).await;
     let mut stream = world
         .stream(Carrier::Sse, "device=bus&kind=log", Some(&cursor))
         .await;
@@ -108,7 +108,7 @@ async fn half_a_snapshot_of_another_epoch_begins_anew() {
         "in the middle of the snapshot"
     );
     drop(stream);
-    let world = world.on_a_copy().await;
+    let world = Box::pin(world.on_a_copy()).await;
     let (reset, mut shown) = resumed(&world, Carrier::WebSocket, query, &cursor).await;
     assert_eq!(reset.expect("a reset").data["reason"], "epoch");
     shown.retain(|frame| frame.get("changed").is_none());

@@ -65,7 +65,9 @@ async fn in_the_header_it_is_a_reset_and_then_the_stream_is_live() {
     let world = World::start().await;
     world.admin.send_events(&[line("bus", "before")]).await;
     for text in garbage().iter().filter(|text| text.len() < 10_000) {
-        let mut stream = world.stream(Carrier::Sse, "device=bus", Some(text)).await;
+        let mut stream = world
+            .stream(Carrier::Sse, "device=bus&kind=log", Some(text))
+            .await;
         assert_eq!(
             stream.next().await.map(|frame| frame.kind),
             Ok("hello".to_owned())
@@ -90,11 +92,15 @@ async fn in_the_header_it_is_a_reset_and_then_the_stream_is_live() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_cursor_of_its_reset_is_a_good_one() {
     let world = World::start().await;
-    let mut stream = world.stream(Carrier::Sse, "device=bus", Some("garbage")).await;
+    let mut stream = world
+        .stream(Carrier::Sse, "device=bus&kind=log", Some("garbage"))
+        .await;
     let cursor = stream.until("reset").await.cursor.expect("a cursor");
     drop(stream);
     world.admin.send_events(&[line("bus", "while away")]).await;
-    let mut stream = world.stream(Carrier::Sse, "device=bus", Some(&cursor)).await;
+    let mut stream = world
+        .stream(Carrier::Sse, "device=bus&kind=log", Some(&cursor))
+        .await;
     assert_eq!(stream.data().await.data["message"], "while away");
     world.end().await;
 }

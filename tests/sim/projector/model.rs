@@ -4,29 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use journal::{Offset, Partition, Topic};
-use schemas::event::{PresenceReason, Status};
-use schemas::{Body, Document, Event, Micros};
-use state::fold::{is_late, is_sign_of_life};
+use schemas::{Document, Event};
+use state::fold::is_late;
 use state::{Counts, DeviceKey, Limits, Outcome, counts, fold};
 
 use super::world::{PARTITIONS, World};
 
-/// Tenant and device.
-type Name = (Box<str>, Box<str>);
-/// Status, and whether it was ever seen.
-type Liveness = (Option<Status>, bool);
-type Faithful = BTreeSet<Name>;
-
 /// What one partition comes to, folded once from its beginning.
 #[derive(Default)]
-struct Folded {
-    documents: BTreeMap<DeviceKey, Document>,
+pub(super) struct Folded {
+    pub(super) documents: BTreeMap<DeviceKey, Document>,
     /// Source, key and value of each state record.
     records: Vec<(Offset, Box<str>, Option<Bytes>)>,
     history: BTreeMap<Offset, (bool, Bytes)>,
 }
 
-fn events(world: &World, partition: Partition) -> Vec<(Offset, Event)> {
+pub(super) fn events(world: &World, partition: Partition) -> Vec<(Offset, Event)> {
     let records = world.log.all(Topic::Events, partition);
     let event = |record: &journal::Record| {
         Event::decode(record.value.as_ref()?)
@@ -36,7 +29,7 @@ fn events(world: &World, partition: Partition) -> Vec<(Offset, Event)> {
     records.iter().filter_map(event).collect()
 }
 
-fn folded(world: &World, partition: Partition) -> Folded {
+pub(super) fn folded(world: &World, partition: Partition) -> Folded {
     let limits = Limits::of(&world.layout);
     let mut folded = Folded::default();
     for (offset, event) in events(world, partition) {
@@ -186,116 +179,6 @@ fn applied_holds(world: &World, partition: Partition, folded: &Folded) -> Result
             "{} state records of partition {partition} were applied, not {last}",
             applied.state
         ));
-    }
-    Ok(())
-}
-
-fn status_of(world: &World) -> BTreeMap<Name, Liveness> {
-    let mut statuses = BTreeMap::new();
-    for partition in 0..PARTITIONS {
-        for (key, document) in folded(world, partition).documents {
-            let was_seen = document.last_seen_at.is_some();
-            statuses.insert((key.tenant, key.device), (document.status, was_seen));
-        }
-    }
-    statuses
-}
-
-/// Who keeps sending is ONLINE.
-pub(super) fn are_online(world: &World, faithful: &Faithful) -> Result<(), String> {
-    let statuses = status_of(world);
-    for device in faithful {
-        match statuses.get(device) {
-            Some((Some(Status::Online), _)) => {}
-            found => return Err(format!("{device:?} keeps sending and is {found:?}")),
-        }
-    }
-    Ok(())
-}
-
-/// Who was seen, and then was silent for long, is OFFLINE.
-pub(super) fn are_offline(world: &World) -> Result<(), String> {
-    for (device, (status, was_seen)) in status_of(world) {
-        if was_seen && status != Some(Status::Offline) {
-            return Err(format!("{device:?} has long been silent and is {status:?}"));
-        }
-    }
-    Ok(())
-}
-
-/// The status that a verdict of silence gives.
-fn verdict(event: &Event) -> Option<Status> {
-    match &event.body {
-        Body::Presence(presence) if presence.reason == PresenceReason::Silence => presence.status,
-        Body::Presence(_)
-        | Body::Telemetry(_)
-        | Body::Lock(_)
-        | Body::Log(_)
-        | Body::Entity(_)
-        | Body::Location(_)
-        | Body::Command(_)
-        | Body::Alert(_)
-        | Body::Device(_)
-        | Body::Deleted => None,
-    }
-}
-
-/// Whether somebody else says what the device's status is.
-fn is_other_word(event: &Event) -> bool {
-    matches!(&event.body, Body::Presence(presence)
-        if presence.status.is_some() && presence.reason != PresenceReason::Silence)
-}
-
-/// No verdict was ever given on who keeps sending.
-pub(super) fn were_never_silent(world: &World, faithful: &Faithful) -> Result<(), String> {
-    for partition in 0..PARTITIONS {
-        for (offset, event) in events(world, partition) {
-            if let Some(status) = verdict(&event)
-                && faithful.contains(&(event.tenant.clone(), event.device.clone()))
-            {
-                return Err(format!(
-                    "{} keeps sending and was called {} in event {offset} of partition {partition}",
-                    event.device,
-                    status.word()
-                ));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Between two signs of life (or words of others about its status), a device is called STALE once at most, and OFFLINE once at most; the same
-/// event may stand in the log twice.
-pub(super) fn each_silence_is_told_once(world: &World) -> Result<(), String> {
-    for partition in 0..PARTITIONS {
-        let mut told: BTreeMap<(Name, Status), Box<str>> = BTreeMap::new();
-        let mut seen: BTreeMap<Name, Micros> = BTreeMap::new();
-        for (offset, event) in events(world, partition) {
-            let device = (event.tenant.clone(), event.device.clone());
-            if is_sign_of_life(&event) {
-                let seen = seen.entry(device.clone()).or_default();
-                *seen = event.received_at.max(*seen);
-            }
-            if is_sign_of_life(&event) || is_other_word(&event) {
-                told.retain(|(told, _), _| *told != device);
-            }
-            let Some(status) = verdict(&event) else { continue };
-            if seen.get(&device).is_some_and(|seen| *seen > event.occurred_at) {
-                // A sign of life overtook it on its way into the log: it is of the silence before.
-                continue;
-            }
-            let key = (device, status);
-            if told
-                .insert(key, event.id.clone())
-                .is_some_and(|before| before != event.id)
-            {
-                return Err(format!(
-                    "{} was called {} twice, the second time in event {offset} of partition {partition}",
-                    event.device,
-                    status.word()
-                ));
-            }
-        }
     }
     Ok(())
 }

@@ -16,11 +16,12 @@ pub(super) const WILD: usize = 3;
 /// One thing that happens.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
-    /// A device sends something that occurred so many seconds ago.
+    /// A device sends something that occurred so many seconds ago, and that ingest takes so long to append.
     Send {
         tenant: usize,
         device: Device,
         ago: i64,
+        lag_ms: i64,
         body: Box<Body>,
     },
     /// One of the last events is sent again.
@@ -116,10 +117,15 @@ impl Step {
         } else {
             0
         };
+        let lag_ms = match random.random_range(0..4) {
+            0 => random.random_range(0..9_000),
+            _ => 0,
+        };
         Self::Send {
             tenant,
             device,
             ago,
+            lag_ms,
             body: Box::new(body),
         }
     }
@@ -156,7 +162,9 @@ fn wait(random: &mut StdRng) -> u64 {
     match random.random_range(0..20) {
         0..=11 => random.random_range(1..2_000),
         12..=16 => random.random_range(2_000..20_000),
-        17 | 18 => random.random_range(20_000..90_000),
+        17 => random.random_range(20_000..90_000),
+        // About when somebody is called silent.
+        18 => pick(random, &[29_000, 570_000]) + random.random_range(0..3_000),
         _ => 660_000,
     }
 }

@@ -1,6 +1,6 @@
 //! The world that steps change: log, tables, processes, devices, clocks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::faults::Process;
 use super::log::Log;
 use super::model;
+use super::presence;
 use super::steps::{Device, FAITHFUL, PROCESSES, Step};
 use super::store::Tables;
 use crate::fleet::{SECOND, START, TENANTS, event, pick, report};
@@ -36,7 +37,7 @@ pub(super) struct World {
     pub(super) tables: Arc<Tables>,
     pub(super) layout: Layout,
     random: StdRng,
-    settings: Settings,
+    pub(super) settings: Settings,
     begun: Instant,
     jumped: Arc<AtomicI64>,
     running: BTreeMap<usize, Running>,
@@ -102,9 +103,10 @@ impl World {
                 tenant,
                 device,
                 ago,
+                lag_ms,
                 body,
             } => {
-                let at = self.received();
+                let at = self.received() - lag_ms * SECOND / 1_000;
                 let mut event = self.event(*tenant, *device, at, (**body).clone());
                 event.occurred_at -= ago * SECOND;
                 self.send(event);
@@ -156,8 +158,13 @@ impl World {
                 }
             }
         }
-        // Everybody does what can be done at once.
-        self.pass(Duration::from_millis(1)).await;
+        // Everybody does what can be done at once; but what devices send may come in bursts.
+        if !matches!(
+            step,
+            Step::Send { .. } | Step::Again { .. } | Step::Foreign { .. }
+        ) {
+            self.pass(Duration::from_millis(1)).await;
+        }
     }
 
     /// Nothing goes wrong any more: all that was promised must come true.
@@ -174,13 +181,14 @@ impl World {
         self.settled().await?;
         let faithful = self.faithful();
         model::tables_hold(self)?;
-        model::are_online(self, &faithful)?;
-        model::were_never_silent(self, &faithful)?;
+        presence::are_online(self, &faithful)?;
+        presence::were_never_silent(self, &faithful)?;
         self.pass(self.settings.offline_after + PEACE).await;
         self.settled().await?;
         model::tables_hold(self)?;
-        model::are_offline(self)?;
-        model::each_silence_is_told_once(self)
+        presence::are_offline(self)?;
+        presence::each_silence_is_told_once(self)?;
+        presence::whoever_lives_is_called_online(self)
     }
 
     /// Waits until the tables are level with the log.
@@ -205,7 +213,7 @@ impl World {
         ))
     }
 
-    fn faithful(&self) -> BTreeSet<(Box<str>, Box<str>)> {
+    fn faithful(&self) -> presence::Faithful {
         let of = |tenant: &str, number| (tenant.into(), Device::Faithful(number).name().into());
         TENANTS
             .iter()
