@@ -114,6 +114,19 @@ fn spawn(role: &str, servers: &Servers, log: &TempDir, listen: [&str; 2]) -> (Ch
     (child, path)
 }
 
+impl Drop for Serving {
+    /// What a node said is the first thing to read when a test fails.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for file in std::fs::read_dir(self.log.path()).into_iter().flatten().flatten() {
+            let said = std::fs::read_to_string(file.path()).unwrap_or_default();
+            println!("{} said: {said}", self.role);
+        }
+    }
+}
+
 /// The public and the operators' address, once the log tells them.
 fn listening(log: &PathBuf) -> Option<(String, String)> {
     let text = std::fs::read_to_string(log).ok()?;

@@ -152,9 +152,14 @@ impl<W: Wire> Connection<W> {
                 .collect(),
             from_time: start.from_time,
         }));
+        let now_ms = hub.wall() / 1_000;
         let asked = |partition: &Partition| {
             let (_, next) = start.positions.iter().find(|(other, _)| other == partition)?;
-            let (next, time_ms) = ((*next)?, start.time_ms);
+            let next = (*next)?;
+            let end = start.ends.iter().find(|(other, _)| other == partition);
+            // Where nothing is left to read there is no record to tell a time.
+            let is_at_end = end.is_some_and(|(_, end)| next >= *end);
+            let time_ms = if is_at_end { now_ms } else { start.time_ms };
             Some(Place { next, time_ms })
         };
         // The live end is where the worker stands now, whenever the client takes its first byte.
