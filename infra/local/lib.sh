@@ -85,6 +85,17 @@ signal() {
   kill -s "$2" -- "-$pid" 2>/dev/null
 }
 
+# wait_stopped NAME SECONDS waits until every thread of it stands still: one that was in a system call
+# stops only once it is through, and may answer somebody first.
+wait_stopped() {
+  local deadline=$((SECONDS + $2)) pid
+  pid=$(running_pid "$1") || return 1
+  while grep -qs '^State:[[:space:]]*[^TZ[:space:]]' "/proc/$pid/task"/*/status; do
+    ((SECONDS < deadline)) || return 1
+    sleep 0.02
+  done
+}
+
 # wait_gone NAME SECONDS waits until the process holds no file and no port any more.
 wait_gone() {
   local file="$DIR/pids/$1.pid" deadline=$((SECONDS + $2)) pid
