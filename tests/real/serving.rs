@@ -116,6 +116,7 @@ fn spawn(role: &str, servers: &Servers, log: &TempDir, listen: [&str; 2]) -> (Ch
 
 impl Drop for Serving {
     /// What a node said is the first thing to read when a test fails.
+    #[expect(clippy::print_stdout, reason = "for whoever reads why a test failed")]
     fn drop(&mut self) {
         if !std::thread::panicking() {
             return;
