@@ -1,5 +1,6 @@
 //! Metrics of the projector, per partition.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use journal::Partition;
@@ -10,6 +11,8 @@ use prometheus::{
 /// The families, registered once a process.
 pub(crate) struct Metrics {
     lag: IntGaugeVec,
+    lag_seconds: IntGaugeVec,
+    waiting: IntGaugeVec,
     pending_timers: IntGaugeVec,
     batch: HistogramVec,
     fold: HistogramVec,
@@ -26,12 +29,16 @@ pub(crate) struct Metrics {
 pub(crate) struct PartitionMetrics {
     label: String,
     pub(crate) lag: IntGauge,
+    pub(crate) lag_seconds: IntGauge,
     pub(crate) pending_timers: IntGauge,
+    waits_for: Mutex<Option<&'static str>>,
     batch: Histogram,
     fold: Histogram,
     transaction: Histogram,
     write: Histogram,
     lag_family: IntGaugeVec,
+    lag_seconds_family: IntGaugeVec,
+    waiting_family: IntGaugeVec,
     timers_family: IntGaugeVec,
     events: IntCounterVec,
     reactions: IntCounterVec,
@@ -46,6 +53,15 @@ impl Metrics {
             lag: gauge(
                 "lag_records",
                 "Events between the position folded and the end of the log",
+            )?,
+            lag_seconds: gauge(
+                "lag_seconds",
+                "Age of the oldest event that may not be in the tables yet; 0 at the end of the log",
+            )?,
+            waiting: gauges(
+                "waiting",
+                "1 for a partition that waits for what is away, by what it tries to do",
+                &["partition", "what"],
             )?,
             pending_timers: gauge("pending_timers", "Devices with a timer of silence")?,
             batch: histogram("batch_records", "Events folded in one batch", &COUNTS)?,
@@ -80,7 +96,12 @@ impl Metrics {
                 "Times that the group was joined again after trouble",
             )?,
         };
-        for family in [&metrics.lag, &metrics.pending_timers] {
+        for family in [
+            &metrics.lag,
+            &metrics.lag_seconds,
+            &metrics.waiting,
+            &metrics.pending_timers,
+        ] {
             registry.register(Box::new(family.clone()))?;
         }
         for family in [
@@ -104,12 +125,16 @@ impl Metrics {
         let labels = [label.as_str()];
         PartitionMetrics {
             lag: self.lag.with_label_values(&labels),
+            lag_seconds: self.lag_seconds.with_label_values(&labels),
+            waits_for: Mutex::default(),
             pending_timers: self.pending_timers.with_label_values(&labels),
             batch: self.batch.with_label_values(&labels),
             fold: self.fold.with_label_values(&labels),
             transaction: self.transaction.with_label_values(&labels),
             write: self.write.with_label_values(&labels),
             lag_family: self.lag.clone(),
+            lag_seconds_family: self.lag_seconds.clone(),
+            waiting_family: self.waiting.clone(),
             timers_family: self.pending_timers.clone(),
             events: self.events.clone(),
             reactions: self.reactions.clone(),
@@ -145,6 +170,25 @@ impl PartitionMetrics {
             .inc();
     }
 
+    /// What the partition waits for from now on; `None`: it goes on.
+    pub(crate) fn waits(&self, what: Option<&'static str>) {
+        let mut waits_for = self.waits_for.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = waits_for.take()
+            && Some(before) != what
+        {
+            drop(
+                self.waiting_family
+                    .remove_label_values(&[self.label.as_str(), before]),
+            );
+        }
+        if let Some(what) = what {
+            self.waiting_family
+                .with_label_values(&[self.label.as_str(), what])
+                .set(1);
+        }
+        *waits_for = what;
+    }
+
     pub(crate) fn retried(&self, what: &str) {
         self.retries.with_label_values(&[self.label.as_str(), what]).inc();
     }
@@ -152,7 +196,8 @@ impl PartitionMetrics {
 
 impl Drop for PartitionMetrics {
     fn drop(&mut self) {
-        for family in [&self.lag_family, &self.timers_family] {
+        self.waits(None);
+        for family in [&self.lag_family, &self.lag_seconds_family, &self.timers_family] {
             // Absent already when the partition came back before its last task was gone.
             drop(family.remove_label_values(&[self.label.as_str()]));
         }
@@ -167,7 +212,11 @@ fn name(suffix: &str) -> String {
 }
 
 fn gauge(suffix: &str, help: &str) -> Result<IntGaugeVec, prometheus::Error> {
-    IntGaugeVec::new(Opts::new(name(suffix), help), &["partition"])
+    gauges(suffix, help, &["partition"])
+}
+
+fn gauges(suffix: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
+    IntGaugeVec::new(Opts::new(name(suffix), help), labels)
 }
 
 fn histogram(suffix: &str, help: &str, buckets: &[f64]) -> Result<HistogramVec, prometheus::Error> {

@@ -66,6 +66,10 @@ pub(crate) struct Task {
     lag_measured: Option<Instant>,
     /// What it does when it waits for nothing.
     phase: Phase,
+    /// It waits for something that is away.
+    waits: bool,
+    /// Time of the oldest event that may not be in the tables yet; `None` at the end of the log.
+    open_since: Option<schemas::Micros>,
 }
 
 impl Task {
@@ -93,6 +97,8 @@ impl Task {
             state: 0,
             lag_measured: None,
             phase: Phase::Recovering,
+            waits: false,
+            open_since: None,
             shared,
         }
     }
@@ -140,10 +146,14 @@ impl Task {
             self.check()?;
             match self.recovery_step(&mut recovery).await {
                 Ok(Step::More) => {
+                    self.goes_on();
                     backoff.reset();
                     continue;
                 }
-                Ok(Step::Done) => break,
+                Ok(Step::Done) => {
+                    self.goes_on();
+                    break;
+                }
                 Ok(Step::Unconfirmed) => {
                     let since = *unconfirmed_since.get_or_insert_with(Instant::now);
                     if since.elapsed() >= self.shared.settings.recovery_patience {
@@ -257,14 +267,19 @@ impl Task {
                 return Err(Ended::Failed(error.to_string()));
             }
         };
+        self.goes_on();
         let now = (self.shared.clock)();
         if batch.records.is_empty() {
             if batch.next == self.source {
                 self.partition.reached_end(now);
                 self.set_lag(0);
+                self.open_since = None;
+                self.tell_lag();
             }
             self.source = self.source.max(batch.next);
         } else {
+            self.open_since = batch.records.first().map(|record| record.timestamp_ms * 1_000);
+            self.tell_lag();
             let batch = SourceBatch::read(&batch.records, batch.next);
             self.process(&batch, now).await?;
             if let Some(newer) = batch.stopped {
@@ -294,6 +309,12 @@ impl Task {
     fn set_lag(&self, lag: Offset) {
         self.metrics.lag.set(gauge(lag));
         self.shared.status.lag(self.number, lag);
+    }
+
+    /// How late the tables are, as far as this task knows.
+    fn tell_lag(&self) {
+        let late = |since| (self.shared.clock)().saturating_sub(since).max(0) / 1_000_000;
+        self.metrics.lag_seconds.set(self.open_since.map_or(0, late));
     }
 
     fn applied(&self) -> Applied {

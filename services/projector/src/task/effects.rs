@@ -112,6 +112,8 @@ impl Task {
             reactions = failed;
             if let Some(reason) = reason {
                 self.wait_out("reactions", &reason, &mut backoff).await?;
+            } else {
+                self.goes_on();
             }
         }
         Ok(())
@@ -175,6 +177,7 @@ impl Task {
             let began = Instant::now();
             match self.claim.commit(records.clone(), next).await {
                 Ok(positions) => {
+                    self.goes_on();
                     self.metrics.committed(began.elapsed());
                     let last = positions.iter().map(|position| position.offset + 1).max();
                     self.state = self.state.max(last.unwrap_or(0));

@@ -56,7 +56,7 @@ impl Task {
         }
     }
 
-    /// Waits after a failure, and says so.
+    /// Waits after a failure, and says so until [`Self::goes_on`].
     pub(super) async fn wait_out(
         &mut self,
         what: &'static str,
@@ -64,6 +64,9 @@ impl Task {
         backoff: &mut Backoff,
     ) -> Result<(), Ended> {
         self.metrics.retried(what);
+        self.metrics.waits(Some(what));
+        self.tell_lag();
+        self.waits = true;
         tracing::warn!(partition = self.number, what, %reason, "trying again");
         self.shared.status.phase(
             self.number,
@@ -71,9 +74,15 @@ impl Task {
                 reason: format!("{what}: {reason}"),
             },
         );
-        self.pause(backoff.wait()).await?;
-        self.shared.status.phase(self.number, self.phase.clone());
-        Ok(())
+        self.pause(backoff.wait()).await
+    }
+
+    /// What was waited for has come. Not before: an attempt may take seconds to fail again.
+    pub(super) fn goes_on(&mut self) {
+        if std::mem::take(&mut self.waits) {
+            self.metrics.waits(None);
+            self.shared.status.phase(self.number, self.phase.clone());
+        }
     }
 
     /// Folds no further until the partition is given up: a later release may take it then.
@@ -99,7 +108,10 @@ impl Task {
         let mut backoff = Backoff::new(&self.shared.settings);
         loop {
             match operation().await {
-                Ok(done) => return Ok(done),
+                Ok(done) => {
+                    self.goes_on();
+                    return Ok(done);
+                }
                 // A row that cannot be read needs an operator; nothing is gained by giving up the claim.
                 Err(error) => self.wait_out(what, &error, &mut backoff).await?,
             }

@@ -9,7 +9,7 @@ use state::{DeviceKey, Documents, Page, Store, StoreError, Stored, Write};
 
 use crate::events::{event, fleet, speed};
 use crate::truth::assert_true;
-use crate::world::{START, World, quick, until};
+use crate::world::{SECOND, START, World, quick, until};
 
 /// Documents that cannot be reached while `away`.
 struct Flaky {
@@ -97,6 +97,38 @@ async fn a_store_that_is_away_is_waited_for_with_the_claim_kept() {
     assert_true(&world, &world.store).await;
     until("it is ready again", async || running.health().is_ready()).await;
     assert_eq!(running.counter("wakeline_projector_restarts_total"), 0);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_its_store_is_away_it_says_so_without_a_break_and_how_late_the_tables_are() {
+    let world = World::new().await;
+    let (store, away) = flaky(&world.store);
+    let running = world.start_with(quick(), world.journal.clone(), store);
+    world.append(&fleet(START, 30, 1)).await;
+    world.quiet(&world.store).await;
+    away.store(true, Ordering::SeqCst);
+    world.append(&fleet(START + SECOND, 30, 2)).await;
+    let waiting = || running.gauge("wakeline_projector_waiting").len();
+    until("both partitions wait", async || waiting() == 2).await;
+    world.time.advance(90 * SECOND);
+    // Attempt after attempt, with a pause of milliseconds between them.
+    let retries = running.counter("wakeline_projector_retries_total");
+    while running.counter("wakeline_projector_retries_total") < retries + 20 {
+        assert_eq!(waiting(), 2, "between two attempts");
+        assert!(!running.health().is_ready());
+        tokio::task::yield_now().await;
+    }
+    let late = running.gauge("wakeline_projector_lag_seconds");
+    assert!(late.iter().any(|late| *late >= 89), "{late:?}");
+    away.store(false, Ordering::SeqCst);
+    until("it is ready again", async || running.health().is_ready()).await;
+    until("nothing is late", async || {
+        let late = running.gauge("wakeline_projector_lag_seconds");
+        late.iter().all(|late| *late == 0)
+    })
+    .await;
+    assert_eq!(waiting(), 0);
     running.stop().await;
 }
 

@@ -179,6 +179,17 @@ impl Running {
         self.projector.health()
     }
 
+    /// The values of a gauge, over all its labels; none where it tells of nothing.
+    pub(crate) fn gauge(&self, name: &str) -> Vec<i64> {
+        let families = self.registry.gather();
+        let family = families.iter().find(|family| family.name() == name);
+        let metrics = family.map(|family| family.get_metric()).unwrap_or_default();
+        metrics
+            .iter()
+            .map(|metric| metric.get_gauge().get_value() as i64)
+            .collect()
+    }
+
     pub(crate) fn counter(&self, name: &str) -> u64 {
         let families = self.registry.gather();
         let family = families
