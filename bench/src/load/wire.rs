@@ -85,18 +85,21 @@ fn web_socket(bytes: &[u8]) -> Option<Frame> {
     })
 }
 
+/// A block, with the end of the chunk before it and the head of its own, where it lies in chunks.
 fn sse(bytes: &[u8]) -> Option<Frame> {
     let length = memmem::find(bytes, b"\n\n")? + 2;
-    let kind = match bytes.first()? {
+    let begin = chunk_head(&bytes[..length]);
+    let block = &bytes[begin..length];
+    let kind = match block.first()? {
         b'i' | b'd' => Kind::Event,
         b':' => Kind::Control,
         _ => ["event: hello", "event: caught_up", "event: keepalive"]
             .iter()
-            .find(|name| bytes.starts_with(name.as_bytes()))
+            .find(|name| block.starts_with(name.as_bytes()))
             .map_or(Kind::Break, |_| Kind::Control),
     };
     let content = if kind == Kind::Event {
-        memmem::find(&bytes[..length], b"data: ").map_or(0, |at| at + 6)
+        memmem::find(block, b"data: ").map_or(0, |at| begin + at + 6)
     } else {
         0
     };
@@ -107,10 +110,22 @@ fn sse(bytes: &[u8]) -> Option<Frame> {
     })
 }
 
+/// Bytes before a block that belong to chunks.
+fn chunk_head(bytes: &[u8]) -> usize {
+    let before = bytes.len() - bytes.strip_prefix(b"\r\n").unwrap_or(bytes).len();
+    let digits = bytes[before..].iter().take_while(|byte| byte.is_ascii_hexdigit());
+    let end = before + digits.count();
+    if bytes[end..].starts_with(b"\r\n") {
+        end + 2
+    } else {
+        before
+    }
+}
+
 /// The JSON of an event within a frame's content.
 pub(crate) fn event_json(carrier: Carrier, content: &[u8]) -> Option<&[u8]> {
     match carrier {
-        Carrier::Sse => content.strip_suffix(b"\n\n"),
+        Carrier::Sse => content.split(|byte| *byte == b'\n').next(),
         Carrier::WebSocket => {
             let name = b"\"event\":{";
             let start = memmem::find(content, name)? + name.len() - 1;
@@ -162,6 +177,17 @@ mod tests {
             Some(&b"{\"a\":1}"[..])
         );
         assert_eq!(first(Carrier::Sse, &bytes[frame.length..]), None);
+    }
+
+    #[test]
+    fn a_block_that_is_a_chunk_is_the_same_block() {
+        let bytes = b"19\r\n: x\ndata: {\"a\":1}\nid: c\n\n\r\nf\r\ndata: {}\nid: d\n\n\r\n";
+        let opening = first(Carrier::Sse, bytes).unwrap();
+        assert_eq!(opening.kind, Kind::Control);
+        let frame = first(Carrier::Sse, &bytes[opening.length..]).unwrap();
+        assert_eq!(frame.kind, Kind::Event);
+        let content = &bytes[opening.length..][frame.content..frame.length];
+        assert_eq!(event_json(Carrier::Sse, content), Some(&b"{}"[..]));
     }
 
     #[test]

@@ -10,6 +10,9 @@ use crate::server;
 /// Lines that ProducerPerformance picks its records from.
 const LINES: u64 = 10_000;
 
+/// Partitions of its topic: as many as `migrate` gives those of the product.
+const PARTITIONS: &str = "16";
+
 pub(super) fn run(rig: &Rig) -> Result<Option<Row>, Error> {
     let Some(arguments) = rig.servers() else {
         return Ok(None);
@@ -40,10 +43,19 @@ pub(in crate::scenario) fn produce(rig: &Rig, topic: &str, records: u64) -> Resu
     let (path, mut lines, at_us) = (rig.path("lines"), Vec::new(), (rig.clock)());
     (0..LINES).for_each(|index| series.write(index, at_us, &mut lines));
     std::fs::write(&path, lines).map_err(io("a file of records"))?;
-    let bootstrap = format!(
-        "bootstrap.servers={}",
-        rig.options.kafka.as_deref().unwrap_or_default()
-    );
+    let broker = rig.options.kafka.as_deref().unwrap_or_default();
+    let create = [
+        "TopicCommand",
+        "--bootstrap-server",
+        broker,
+        "--create",
+        "--topic",
+        topic,
+        "--partitions",
+        PARTITIONS,
+    ];
+    server::kafka_tool(rig.cores, &rig.options.kafka_tool, &create)?;
+    let bootstrap = format!("bootstrap.servers={broker}");
     let arguments = [
         "ProducerPerformance",
         "--topic",

@@ -6,13 +6,13 @@
 mod range;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::future::join_all;
 use parking_lot::Mutex;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::util::Timeout;
 use rdkafka::{ClientConfig, Offset as RawOffset, TopicPartitionList};
 use tokio::sync::Semaphore;
@@ -50,6 +50,9 @@ struct Questions {
     permits: Arc<Semaphore>,
     timeout: Duration,
 }
+
+/// Between two questions to a leader that is not the leader any more.
+const STALE_LEADER_RETRY: Duration = Duration::from_millis(50);
 
 /// One answer per partition asked for; the outer error is of the whole question.
 type Answers = Result<Vec<Result<Offset, ReadError>>, ReadError>;
@@ -267,31 +270,64 @@ impl Questions {
     }
 
     fn ask_blocking(&self, topic: &str, partitions: &[Partition], at: RawOffset) -> Answers {
-        let failed =
-            |error: rdkafka::error::KafkaError| unavailable(client::reason(&error, self.consumer.context()));
-        let list = list(topic, partitions, at).map_err(failed)?;
+        let deadline = Instant::now() + self.timeout;
+        loop {
+            let (answers, is_stale) = self.ask_once(topic, partitions, at);
+            if !is_stale || Instant::now() >= deadline {
+                return answers;
+            }
+            // librdkafka asks for the new leader by itself, and needs a moment.
+            std::thread::sleep(STALE_LEADER_RETRY);
+        }
+    }
+
+    /// The answers, and whether they are those of a leader that is not the leader any more.
+    fn ask_once(&self, topic: &str, partitions: &[Partition], at: RawOffset) -> (Answers, bool) {
+        let mut is_stale = false;
+        let mut failed = |error: KafkaError| {
+            is_stale |= error.rdkafka_error_code().is_some_and(is_stale_leader);
+            unavailable(client::reason(&error, self.consumer.context()))
+        };
+        let list = match list(topic, partitions, at) {
+            Ok(list) => list,
+            Err(error) => return (Err(failed(error)), false),
+        };
         let answered = self.consumer.offsets_for_times(list, self.timeout);
         // Serves what librdkafka wants to log; nothing is ever assigned to this consumer.
         let _none = self.consumer.poll(Timeout::After(Duration::ZERO));
-        let answered = answered.map_err(failed)?;
-        let answer = |partition: &Partition| {
-            let element = answered
-                .find_partition(topic, record::raw_partition(*partition))
-                .ok_or_else(|| unavailable("no answer"))?;
-            element
-                .error()
-                .map_err(|error| unavailable(client::reason(&error, self.consumer.context())))?;
-            Ok(match element.offset() {
-                RawOffset::Offset(offset) => record::offset(offset),
-                // "End" is how librdkafka says that no record is as late as that.
-                RawOffset::Beginning
-                | RawOffset::End
-                | RawOffset::Stored
-                | RawOffset::Invalid
-                | RawOffset::OffsetTail(_) => Offset::MAX,
-            })
-        };
-        Ok(partitions.iter().map(answer).collect())
+        let answers = answered.map_err(&mut failed).map(|answered| {
+            let answer = |partition: &Partition| {
+                let element = answered
+                    .find_partition(topic, record::raw_partition(*partition))
+                    .ok_or_else(|| unavailable("no answer"))?;
+                element.error().map_err(&mut failed)?;
+                Ok(offset_or_max(element.offset()))
+            };
+            partitions.iter().map(answer).collect()
+        });
+        (answers, is_stale)
+    }
+}
+
+/// Whether a broker answered that leadership has moved since the client last looked.
+const fn is_stale_leader(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::FencedLeaderEpoch
+            | RDKafkaErrorCode::UnknownLeaderEpoch
+            | RDKafkaErrorCode::NotLeaderForPartition
+    )
+}
+
+/// "End" is how librdkafka says that no record is as late as that.
+fn offset_or_max(offset: RawOffset) -> Offset {
+    match offset {
+        RawOffset::Offset(offset) => record::offset(offset),
+        RawOffset::Beginning
+        | RawOffset::End
+        | RawOffset::Stored
+        | RawOffset::Invalid
+        | RawOffset::OffsetTail(_) => Offset::MAX,
     }
 }
 
