@@ -155,7 +155,8 @@ pub(crate) async fn tool(class: &str, arguments: &[&str]) -> String {
     text(&output.stdout)
 }
 
-fn script(name: &str) -> Command {
+/// A command of `infra/local`.
+pub(crate) fn script(name: &str) -> Command {
     let mut command = Command::new(scripts().join(name));
     command.stdin(Stdio::null());
     command
@@ -169,6 +170,6 @@ fn scripts() -> PathBuf {
     clippy::disallowed_methods,
     reason = "tests are told by the environment where the servers are"
 )]
-fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -6,6 +6,7 @@
 
 mod cluster;
 mod cursors;
+mod degraded;
 mod kills;
 mod page;
 mod rebuild;

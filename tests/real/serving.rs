@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tests::api::Api;
+use tests::api::{Answer, Api};
 use tests::nodes::ADMIN_TOKEN;
 use tests::program::{self, Program};
 use tests::wait;
@@ -82,6 +82,16 @@ impl Serving {
         let public = self.api.base.trim_start_matches("http://");
         (self.child, _) = spawn(self.role, &self.servers, &self.log, [public, &self.admin]);
         self.ready().await;
+    }
+
+    /// What the operators' listener answers at `path`.
+    pub(crate) async fn operators(&self, path: &str) -> Answer {
+        Api::new(&format!("http://{}", self.admin), "").get(path).await
+    }
+
+    /// Whether the process that was started is still there.
+    pub(crate) fn lives(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 
     async fn ready(&self) {

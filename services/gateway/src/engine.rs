@@ -179,6 +179,9 @@ impl Engine {
     ) -> Result<Self, StartError> {
         let runtime = Handle::try_current().map_err(|_| StartError::NoRuntime)?;
         let metrics = Arc::new(Metrics::new(registry)?);
+        metrics
+            .streams_max
+            .set(i64::try_from(settings.streams_max).unwrap_or(i64::MAX));
         let (env, ends, mut tasks) = environment(&settings, journal, store, access, clock, metrics, &runtime);
         let count = match settings.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -357,6 +360,7 @@ fn environment(
             journal,
             ends.clone(),
             Arc::clone(&clock),
+            metrics.degraded.clone(),
             runtime.clone(),
         ),
         blocks,

@@ -25,8 +25,21 @@ const CONNECTIONS_MAX: usize = 256;
 /// Longest wait for a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Whether one part can do its work; the text says why not.
-pub type Check = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
+/// Whether one part can do its work.
+pub type Check = Box<dyn Fn() -> Condition + Send + Sync>;
+
+/// What a check finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// It works.
+    Good,
+    /// It does not work at present, but the process is of more use to its clients with this than not
+    /// at all: a stream that says `degraded` and a 503 with `Retry-After` are better than a balancer
+    /// that has nobody left. The text says why.
+    Degraded(String),
+    /// Nothing should be sent here. The text says why.
+    Failed(String),
+}
 
 /// What the operators' listener answers from.
 pub struct AdminServer {
@@ -120,22 +133,31 @@ impl AdminServer {
     }
 
     fn ready(&self) -> Response<Body> {
-        let mut ready = true;
+        let (mut ready, mut degraded) = (true, Vec::new());
         let mut checks = Map::new();
         for (name, check) in &self.checks {
-            let result = check();
-            ready &= result.is_ok();
-            checks.insert(
-                (*name).to_owned(),
-                Value::String(result.err().unwrap_or_else(|| "ok".to_owned())),
-            );
+            let said = match check() {
+                Condition::Good => "ok".to_owned(),
+                Condition::Degraded(reason) => {
+                    degraded.push(*name);
+                    reason
+                }
+                Condition::Failed(reason) => {
+                    ready = false;
+                    reason
+                }
+            };
+            checks.insert((*name).to_owned(), Value::String(said));
         }
         let status = if ready {
             StatusCode::OK
         } else {
             StatusCode::SERVICE_UNAVAILABLE
         };
-        json_response(status, &json!({"ready": ready, "checks": checks}))
+        json_response(
+            status,
+            &json!({"ready": ready, "degraded": degraded, "checks": checks}),
+        )
     }
 
     fn metrics(&self) -> Response<Body> {

@@ -128,6 +128,7 @@ impl Node {
             registry: &registry,
         };
         let (directory, administration) = wiring.access(&mut tasks, &mut checks)?;
+        wiring.dependencies(&mut tasks, &mut checks)?;
         wiring.engine(&mut tasks, &mut checks);
         wiring.tables(&mut tasks);
         if config.roles.projector {

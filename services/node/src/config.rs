@@ -107,6 +107,8 @@ pub struct Config {
     pub registration_required: bool,
     /// Longest graceful shutdown.
     pub drain: Duration,
+    /// How the servers are asked whether they answer.
+    pub dependencies: crate::dependencies::Settings,
     /// OTLP endpoint for traces.
     pub otlp_endpoint: Option<String>,
     /// Filter of the log.
@@ -169,6 +171,7 @@ impl Default for Config {
             default_spread: 8,
             registration_required: false,
             drain: Duration::from_secs(30),
+            dependencies: crate::dependencies::Settings::default(),
             otlp_endpoint: None,
             log: "info".to_owned(),
             log_json: false,

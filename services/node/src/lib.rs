@@ -7,6 +7,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod demo;
+pub mod dependencies;
 pub mod migrate;
 pub mod rebuild;
 pub mod schema_registry;

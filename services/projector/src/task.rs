@@ -253,11 +253,13 @@ impl Task {
 
     /// One look at the partition: a batch, if there is one, and what time has brought.
     async fn turn(&mut self) -> Result<(), Ended> {
-        let batch = match self
-            .claim
-            .next(self.size.records(), self.shared.settings.poll)
-            .await
-        {
+        let next = self.claim.next(self.size.records(), self.shared.settings.poll);
+        let next = tokio::select! {
+            next = next => next,
+            // A log that is away keeps it waiting.
+            () = self.cancel.cancelled() => return Err(Ended::Released),
+        };
+        let batch = match next {
             Ok(batch) => batch,
             Err(TailError::Unavailable { reason }) => {
                 let mut backoff = Backoff::new(&self.shared.settings);

@@ -1,10 +1,13 @@
 //! Figures of the delivery engine.
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 
 /// Counted by workers.
 pub(crate) struct Metrics {
     pub(crate) streams: IntGauge,
+    pub(crate) streams_max: IntGauge,
     pub(crate) behind: IntGauge,
     pub(crate) frames: IntCounter,
     pub(crate) bytes: IntCounter,
@@ -15,6 +18,7 @@ pub(crate) struct Metrics {
     pub(crate) age: Histogram,
     pub(crate) lag: Histogram,
     pub(crate) tails: IntGauge,
+    pub(crate) degraded: IntGaugeVec,
     pub(crate) ring_bytes: IntGauge,
     pub(crate) block_bytes: IntGauge,
     pub(crate) block_hits: IntGauge,
@@ -46,8 +50,17 @@ impl Metrics {
             registry.register(Box::new(histogram.clone()))?;
             Ok(histogram)
         };
+        let degraded = IntGaugeVec::new(
+            Opts::new(
+                "wakeline_gateway_partition_degraded",
+                "1 for a partition that is needed and cannot be followed, 0 for one that is followed",
+            ),
+            &["topic", "partition"],
+        )?;
+        registry.register(Box::new(degraded.clone()))?;
         Ok(Self {
             streams: gauge("streams", "Streams that are open")?,
+            streams_max: gauge("streams_max", "Streams that may be open")?,
             behind: gauge("streams_behind", "Streams that read the log at their own pace")?,
             frames: counter("frames_total", "Data frames queued for streams")?,
             bytes: counter("written_bytes_total", "Bytes written to streams")?,
@@ -64,6 +77,7 @@ impl Metrics {
                 "How far streams that are behind are behind, when they read",
             )?,
             tails: gauge("tails", "Partitions that are followed")?,
+            degraded,
             ring_bytes: gauge("ring_bytes", "Records in the rings")?,
             block_bytes: gauge("block_cache_bytes", "Blocks in the cache")?,
             block_hits: gauge("block_hits", "Reads that the cache answered, since the start")?,

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use journal::{Clock, Journal, Offset, Partition, Topic};
 use parking_lot::{Mutex, RwLock};
+use prometheus::{IntGauge, IntGaugeVec};
 use rustc_hash::FxHashMap;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -38,6 +39,7 @@ pub(crate) struct Feed {
     opened: watch::Sender<bool>,
     users: AtomicUsize,
     wakers: RwLock<Vec<Arc<dyn Wake>>>,
+    degraded: IntGauge,
 }
 
 /// A ring, and which one: it is replaced when the log does not continue where it ended.
@@ -66,8 +68,10 @@ pub(crate) enum Pulled {
 }
 
 impl Feed {
-    fn new(topic: Topic, partition: Partition) -> Self {
+    fn new(topic: Topic, partition: Partition, degraded: IntGauge) -> Self {
+        degraded.set(0);
         Self {
+            degraded,
             topic,
             partition,
             ring: RwLock::new(None),
@@ -163,6 +167,7 @@ impl Feed {
 
     fn set_unavailable(&self, unavailable: bool) {
         if self.unavailable.swap(unavailable, Ordering::AcqRel) != unavailable {
+            self.degraded.set(i64::from(unavailable));
             self.changed();
         }
     }
@@ -217,15 +222,29 @@ pub(crate) struct Tails {
     shared: Arc<Shared>,
 }
 
+/// Who is followed.
+type Feeds = FxHashMap<(Topic, Partition), Arc<Feed>>;
+
 struct Shared {
     settings: Settings,
     journal: Journal,
     ends: Ends,
     clock: Clock,
     budget: Budget,
-    feeds: Mutex<FxHashMap<(Topic, Partition), Arc<Feed>>>,
+    degraded: IntGaugeVec,
+    feeds: Mutex<Feeds>,
     tasks: Mutex<JoinSet<()>>,
     runtime: Handle,
+}
+
+impl Shared {
+    /// Takes `feed` from the list, with its metric. Under the lock: it may be wanted again at once.
+    fn forget(&self, feeds: &mut Feeds, feed: &Feed) {
+        feeds.remove(&(feed.topic, feed.partition));
+        let labels = [feed.topic.name(), &feed.partition.to_string()];
+        // It is there: the feed made it.
+        drop(self.degraded.remove_label_values(&labels));
+    }
 }
 
 impl Tails {
@@ -234,6 +253,7 @@ impl Tails {
         journal: Journal,
         ends: Ends,
         clock: Clock,
+        degraded: IntGaugeVec,
         runtime: Handle,
     ) -> Self {
         Self {
@@ -243,6 +263,7 @@ impl Tails {
                 journal,
                 ends,
                 clock,
+                degraded,
                 feeds: Mutex::default(),
                 tasks: Mutex::default(),
                 runtime,
@@ -259,7 +280,9 @@ impl Tails {
     ) -> FeedUse {
         let mut feeds = self.shared.feeds.lock();
         let feed = feeds.entry((topic, partition)).or_insert_with(|| {
-            let feed = Arc::new(Feed::new(topic, partition));
+            let labels = [topic.name(), &partition.to_string()];
+            let degraded = self.shared.degraded.with_label_values(&labels);
+            let feed = Arc::new(Feed::new(topic, partition, degraded));
             let follower = Follower {
                 shared: Arc::clone(&self.shared),
                 feed: Arc::clone(&feed),

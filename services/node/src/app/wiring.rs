@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use access::http::{AdministrationService, HttpService, routes};
 use access::{AdminToken, Administration, Directory, EventSink, administration, directory};
@@ -17,8 +18,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::RunError;
-use crate::admin_server::Check;
+use crate::admin_server::{Check, Condition};
 use crate::config::Config;
+use crate::dependencies::{Dependencies, Dependency};
 use crate::storage::Opened;
 use crate::storage::switch::Switch;
 use crate::tasks::Tasks;
@@ -76,9 +78,13 @@ impl Wiring<'_> {
             Box::new(move || {
                 let health = judged.health();
                 match (health.ready, health.current) {
-                    (true, true) => Ok(()),
-                    (true, false) => Ok(()),
-                    (false, _) => Err("wakeline.control is not folded to its end yet".to_owned()),
+                    (true, true) => Condition::Good,
+                    (true, false) => Condition::Degraded(
+                        "wakeline.control stalls: changes of tokens and tenants are not seen".to_owned(),
+                    ),
+                    (false, _) => {
+                        Condition::Failed("wakeline.control is not folded to its end yet".to_owned())
+                    }
                 }
             }),
         ));
@@ -102,13 +108,42 @@ impl Wiring<'_> {
         });
     }
 
+    /// Asks the servers whether they answer, where there are any.
+    pub(super) fn dependencies(&self, tasks: &mut Tasks, checks: &mut Checks) -> Result<(), RunError> {
+        if self.opened.engine.is_some() || self.opened.cql.is_none() {
+            return Ok(());
+        }
+        let known = Dependencies::new(self.config.dependencies.clone(), self.registry).map_err(failed)?;
+        for dependency in [Dependency::Kafka, Dependency::Cql] {
+            let known = known.clone();
+            checks.push((
+                dependency.name(),
+                Box::new(move || {
+                    known
+                        .check(dependency)
+                        .map_or_else(Condition::Degraded, |()| Condition::Good)
+                }),
+            ));
+        }
+        let (journal, store) = (self.opened.journal.clone(), self.opened.store.clone());
+        let cancel = tasks.cancelled();
+        tasks.spawn("dependencies", async move {
+            known.watch(&journal, &store, cancel).await;
+            Ok::<(), String>(())
+        });
+        Ok(())
+    }
+
     /// Maintenance of the embedded engine, where it is the storage.
     pub(super) fn engine(&self, tasks: &mut Tasks, checks: &mut Checks) {
         let Some(engine) = self.opened.engine.clone() else {
             return;
         };
         let watched = engine.clone();
-        checks.push(("engine", Box::new(move || watched.failure().map_or(Ok(()), Err))));
+        checks.push((
+            "engine",
+            Box::new(move || watched.failure().map_or(Condition::Good, Condition::Failed)),
+        ));
         let cancel = tasks.cancelled();
         tasks.spawn("engine maintenance", async move {
             engine.run_maintenance(cancel).await;
@@ -134,12 +169,15 @@ impl Wiring<'_> {
         );
         let projector = Arc::new(projector.map_err(failed)?);
         let judged = Arc::clone(&projector);
+        let serves = self.config.roles.ingest || self.config.roles.gateway;
+        let was_ready = AtomicBool::new(false);
         checks.push((
             "projector",
             Box::new(move || {
                 let health = judged.health();
                 if health.is_ready() {
-                    return Ok(());
+                    was_ready.store(true, Ordering::Relaxed);
+                    return Condition::Good;
                 }
                 let waiting = health
                     .partitions
@@ -150,9 +188,15 @@ impl Wiring<'_> {
                         }
                         projector::Phase::Recovering | projector::Phase::Following => None,
                     });
-                Err(waiting
+                let reason = waiting
                     .or(health.trouble)
-                    .unwrap_or_else(|| "not a member of its group yet".to_owned()))
+                    .unwrap_or_else(|| "not a member of its group yet".to_owned());
+                // What else the process does goes on meanwhile.
+                if serves && was_ready.load(Ordering::Relaxed) {
+                    Condition::Degraded(reason)
+                } else {
+                    Condition::Failed(reason)
+                }
             }),
         ));
         let (cancel, switch) = (tasks.cancelled(), self.opened.switch.clone());

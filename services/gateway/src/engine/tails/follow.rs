@@ -149,7 +149,7 @@ impl Follower {
             }
             TailError::Closed => {
                 self.feed.set_unavailable(true);
-                self.shared.feeds.lock().remove(&(self.feed.topic, partition));
+                self.shared.forget(&mut self.shared.feeds.lock(), &self.feed);
                 Some(Followed::Done)
             }
         }
@@ -181,7 +181,7 @@ impl Follower {
         if since.elapsed() < self.shared.settings.tail_grace {
             return false;
         }
-        feeds.remove(&(self.feed.topic, self.feed.partition));
+        self.shared.forget(&mut feeds, &self.feed);
         drop(feeds);
         self.shared.budget.release(&self.feed);
         true

@@ -32,6 +32,8 @@ pub(in crate::kafka) struct FeedTail {
     arrived: bool,
     /// The newest thing that arrived was the notice of the end.
     at_end: bool,
+    /// The leader was away: librdkafka gives the notice of an end only once, so it has to be asked.
+    end_forgotten: bool,
     told_down: bool,
     told_taken: bool,
     /// An error to look into before going on; kept here so that a dropped call loses nothing.
@@ -64,6 +66,7 @@ impl FeedTail {
             records_max: settings.tail_batch_records_max.max(1),
             arrived: false,
             at_end: false,
+            end_forgotten: false,
             told_down: false,
             told_taken: false,
             trouble: None,
@@ -103,6 +106,9 @@ impl FeedTail {
                 });
             }
             self.tell_state()?;
+            if until.is_some() {
+                self.recall_end().await?;
+            }
             match until {
                 Some(until) if self.at_end => {
                     if tokio::time::timeout_at(until, self.slot.notify.notified())
@@ -188,6 +194,24 @@ impl FeedTail {
         }
     }
 
+    /// Asks for the end once the leader is back: nothing else would tell of an end where nothing new is.
+    async fn recall_end(&mut self) -> Result<(), TailError> {
+        if !self.end_forgotten || self.slot.down.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let bounds = self.reader.bounds(self.topic, &[self.slot.partition]).await;
+        match bounds.into_iter().next() {
+            Some(Ok(bounds)) => {
+                self.at_end = self.position >= bounds.end;
+                self.end_forgotten = false;
+                Ok(())
+            }
+            Some(Err(ReadError::OutOfRange { start, end })) => Err(TailError::OutOfRange { start, end }),
+            Some(Err(ReadError::Unavailable { reason })) => Err(TailError::Unavailable { reason }),
+            None => Err(TailError::Closed),
+        }
+    }
+
     /// Starts over at the position, with a new assignment.
     fn reopen(&mut self) {
         self.shared.send(Command::Close(Arc::clone(&self.slot)));
@@ -210,7 +234,7 @@ impl FeedTail {
         self.told_taken = taken;
         let down = self.slot.down.load(Ordering::Acquire);
         if down {
-            self.at_end = false;
+            (self.at_end, self.end_forgotten) = (false, true);
         }
         if down && !std::mem::replace(&mut self.told_down, down) {
             let reason = "the leader of the partition cannot be reached".to_owned();

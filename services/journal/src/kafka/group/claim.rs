@@ -146,7 +146,13 @@ impl Claim for KafkaClaim {
 
     async fn next(&mut self, records_max: usize, wait: Duration) -> Result<Batch, TailError> {
         match &mut self.tail {
-            Some(tail) => tail.batch(records_max.max(1), Some(wait)).await,
+            // While the log is away it has nothing to say, and the partition may be taken meanwhile.
+            Some(tail) => tokio::select! {
+                batch = tail.batch(records_max.max(1), Some(wait)) => batch,
+                () = self.inner.hold.revoked().cancelled() => Err(TailError::Unavailable {
+                    reason: "the group takes the partition away".to_owned(),
+                }),
+            },
             None => Err(TailError::Unavailable {
                 reason: "the claim was not started".to_owned(),
             }),

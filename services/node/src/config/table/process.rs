@@ -221,6 +221,22 @@ pub(super) const SETTINGS: &[Setting] = &[
         ..BASE
     },
     Setting {
+        name: "dependency-check-every",
+        metavar: "DURATION",
+        default: "2s",
+        help: "Kafka and the CQL server are asked this often whether they answer, for /ready and the metrics",
+        apply: |c, v| parse::duration(v).map(|v| c.dependencies.every = v),
+        ..BASE
+    },
+    Setting {
+        name: "dependency-check-timeout",
+        metavar: "DURATION",
+        default: "4s",
+        help: "A server that does not answer that question for so long is away",
+        apply: |c, v| parse::duration(v).map(|v| c.dependencies.timeout = v),
+        ..BASE
+    },
+    Setting {
         name: "otlp-endpoint",
         metavar: "URL",
         help: "Send traces there (OTLP over HTTP, such as http://127.0.0.1:4318); off without it",

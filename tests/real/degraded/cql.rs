@@ -1,0 +1,71 @@
+//! The CQL server is away.
+
+use serde_json::json;
+use tests::stream::Carrier;
+use tests::wait;
+
+use super::fleet::{Fleet, documents_end_at};
+use super::watching::{Watching, assert_complete, whole_log};
+use super::{TENANT, World, metric};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_cql_is_away_events_flow_and_the_projector_waits_and_catches_up() {
+    let Some(mut world) = World::start().await else {
+        return;
+    };
+    let gateway = world.gateway.api.clone();
+    let mut fleet = Fleet::new(&world.ingest.api);
+    fleet.send(5).await;
+    documents_end_at(&gateway, fleet.rounds()).await;
+    let mut streams = Watching::all(&gateway).await;
+
+    let away = world.pair.kill("cql").await;
+    fleet.send(10).await;
+    world.tell_of("cql", false).await;
+    wait::until("the projector says that it waits", || async {
+        let ready = world.projector.operators("/ready").await;
+        let waits = metric(&world.projector, "wakeline_projector_waiting{").await > Some(0.0);
+        (ready.status == 503 && ready.json["checks"]["projector"] != json!("ok") && waits).then_some(())
+    })
+    .await;
+    // The others are of use all the same.
+    for node in [&world.ingest, &world.gateway] {
+        assert_eq!(node.operators("/ready").await.status, 200);
+    }
+    let read = gateway.get(&format!("/v1/devices/d-0?tenant={TENANT}")).await;
+    assert_eq!(read.status, 503, "{}", read.text);
+    assert!(read.headers.contains_key("retry-after"), "{:?}", read.headers);
+    streams.push(Watching::open(&gateway, "events", Carrier::WebSocket).await);
+    fleet.send(10).await;
+    for stream in streams.iter().filter(|stream| stream.is_of_events()) {
+        stream.has(fleet.rounds()).await;
+    }
+    let late = metric(&world.projector, "wakeline_projector_lag_seconds{").await;
+    world.pair.start("cql", away).await;
+
+    assert!(late.is_some(), "how late the tables are is told");
+    fleet.send(5).await;
+    documents_end_at(&gateway, fleet.rounds()).await;
+    for stream in &streams {
+        stream.has(fleet.rounds()).await;
+    }
+    world.tell_of("cql", true).await;
+    world.all_is_well().await;
+    world.nothing_restarted();
+    assert_eq!(
+        metric(&world.projector, "wakeline_projector_restarts_total").await,
+        Some(0.0)
+    );
+    for view in ["events", "devices"] {
+        let mut log = whole_log(&gateway, view).await;
+        assert_complete(&log, fleet.rounds());
+        log.values_mut().for_each(|numbers| drop(numbers.drain(..5)));
+        for stream in streams
+            .iter()
+            .take(4)
+            .filter(|stream| stream.is_of_events() == (view == "events"))
+        {
+            assert_eq!(stream.seen(), log, "{view}");
+        }
+    }
+}
