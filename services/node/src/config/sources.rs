@@ -133,7 +133,8 @@ impl Sources {
         };
         for (key, value) in table {
             let Some(setting) = settings().find(|setting| setting.key() == key) else {
-                self.mistakes.push(mistake(&key, unknown(&key, Setting::key)));
+                self.mistakes
+                    .push(mistake(&key, unknown(&key, settings().map(Setting::key))));
                 continue;
             };
             match text_of(&value) {
@@ -161,7 +162,7 @@ impl Sources {
                     self.values.insert(setting.name, (value, variable));
                 }
                 None => self.mistakes.push(Mistake {
-                    problem: unknown(&variable, Setting::variable),
+                    problem: unknown(&variable, variables()),
                     origin: "environment".into(),
                     setting: variable,
                 }),
@@ -170,12 +171,14 @@ impl Sources {
     }
 }
 
+fn variables() -> impl Iterator<Item = String> {
+    let others = NOT_SETTINGS.iter().map(ToString::to_string);
+    settings().map(Setting::variable).chain(others)
+}
+
 /// Says that a name is unknown, and which known one is closest.
-fn unknown(name: &str, spelling: impl Fn(&Setting) -> String) -> String {
-    let closest = settings()
-        .map(spelling)
-        .map(|known| (distance(name, &known), known))
-        .min();
+fn unknown(name: &str, known: impl Iterator<Item = String>) -> String {
+    let closest = known.map(|known| (distance(name, &known), known)).min();
     match closest {
         Some((steps, known)) if steps <= 3 => format!("is no setting; did you mean `{known}`?"),
         _ => "is no setting; `wakeline config check` lists them all".to_owned(),
