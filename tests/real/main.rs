@@ -4,6 +4,7 @@
 //! `infra/local/up` does by hand); without them every test says "skipped". What a test does to a broker it
 //! does to one of its own.
 
+mod alerts;
 mod cluster;
 mod cursors;
 mod degraded;
