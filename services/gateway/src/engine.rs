@@ -31,6 +31,7 @@ pub mod record;
 mod ring;
 mod schedule;
 pub mod seats;
+mod sse;
 mod tails;
 #[cfg(test)]
 mod tests;

@@ -23,7 +23,7 @@ use crate::dialect::Dialect;
 use crate::dialect::native::Native;
 use crate::engine::{Engine, Refused, Seat};
 use crate::front_door::refusal;
-use crate::subscription::{DeviceSet, Selection, Start, Subscription, TenantScope, Transport};
+use crate::subscription::{DeviceSet, Framing, Selection, Start, Subscription, TenantScope, Transport};
 use parameters::Parameters;
 use resolve::NoStart;
 
@@ -223,6 +223,7 @@ impl Streams {
         Ok(Subscription {
             view,
             transport,
+            framing: Framing::Plain,
             dialect: Arc::clone(&self.native),
             selection,
             delivery: parameters.delivery,

@@ -40,6 +40,25 @@ pub enum Transport {
     WebSocket,
 }
 
+/// How the blocks of an event stream lie in the body of its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Framing {
+    /// As they are: behind hyper, which frames them itself, and over HTTP/1.0.
+    Plain,
+    /// Each is a chunk (RFC 9112, 7.1): a client can tell a stream that was cut from one that ended, and
+    /// has a block as soon as it is there, where it would otherwise wait until its buffer is full.
+    Chunked,
+}
+
+/// What all frames of a stream travel in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Carriage {
+    /// SSE or WebSocket.
+    pub transport: Transport,
+    /// Over SSE.
+    pub framing: Framing,
+}
+
 /// What becomes of a stream whose client is slow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Delivery {
@@ -286,6 +305,8 @@ pub struct Subscription {
     pub view: View,
     /// SSE or WebSocket.
     pub transport: Transport,
+    /// Over SSE: how its blocks lie in the answer.
+    pub framing: Framing,
     /// How frames are spelled.
     pub dialect: Arc<dyn Dialect>,
     /// What it wants to see.
@@ -302,4 +323,15 @@ pub struct Subscription {
     pub principal: Arc<Principal>,
     /// Whether it is bound to the one device that it names: it closes when the scope loses that device.
     pub bound: bool,
+}
+
+impl Subscription {
+    /// What its frames travel in.
+    #[must_use]
+    pub fn carriage(&self) -> Carriage {
+        Carriage {
+            transport: self.transport,
+            framing: self.framing,
+        }
+    }
 }

@@ -20,7 +20,7 @@ use super::{Device, Shared};
 use crate::dialect::{Action, Control, Dialect, Item};
 use crate::engine::{Adoption, ChannelBody, Seat, Sink};
 use crate::subscription::{
-    Delivery, DeviceSet, KindSet, Selection, Start, Subscription, TenantScope, Transport, View,
+    Delivery, DeviceSet, Framing, KindSet, Selection, Start, Subscription, TenantScope, Transport, View,
 };
 
 /// Ends a connection whose commands came to an end without a reason given.
@@ -179,6 +179,7 @@ fn subscription(shared: &Shared, device: &Device, from: Offset) -> Subscription 
     Subscription {
         view: View::Events,
         transport: Transport::Sse,
+        framing: Framing::Plain,
         dialect: Arc::new(QueuedCommands),
         selection: Selection {
             tenant: TenantScope::One(device.tenant.clone()),

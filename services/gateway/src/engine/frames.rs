@@ -6,58 +6,48 @@ use journal::Topic;
 use schemas::{Body, Event, Kind};
 
 use super::record::LogRecord;
+use super::sse::Block;
 use super::ws;
 use crate::dialect::{Control, Dialect, Item};
-use crate::subscription::{Selection, Transport};
-
-/// The first bytes of an SSE body: proxies and clients see the stream open.
-pub(crate) const SSE_OPENING: &[u8] = b": wakeline\n\n";
+use crate::subscription::{Carriage, Selection, Transport};
 
 /// A data frame; `None` when the dialect does not show the item.
-pub(crate) fn data(
-    dialect: &dyn Dialect,
-    transport: Transport,
-    item: Item<'_>,
-    cursor: &str,
-) -> Option<Bytes> {
-    let mut out = Vec::with_capacity(512);
+pub(crate) fn data(dialect: &dyn Dialect, carriage: Carriage, item: Item<'_>, cursor: &str) -> Option<Bytes> {
+    let transport = carriage.transport;
     match transport {
         Transport::Sse => {
-            begin_sse(None, cursor, None, &mut out);
-            if !dialect.data(transport, item, cursor, &mut out) {
-                return None;
-            }
-            out.extend_from_slice(b"\n\n");
+            let mut block = Block::begin(carriage.framing, None, None, 512);
+            dialect
+                .data(transport, item, cursor, &mut block.out)
+                .then(|| block.end(cursor))
         }
         Transport::WebSocket => {
+            let mut out = Vec::with_capacity(512);
             let header = ws::reserve(&mut out);
-            if !dialect.data(transport, item, cursor, &mut out) {
-                return None;
-            }
-            return Some(ws::seal(out, header));
+            dialect
+                .data(transport, item, cursor, &mut out)
+                .then(|| ws::seal(out, header))
         }
     }
-    out.shrink_to_fit();
-    Some(Bytes::from(out))
 }
 
 /// A control frame; `None` when the dialect does not tell it.
 pub(crate) fn control(
     dialect: &dyn Dialect,
-    transport: Transport,
+    carriage: Carriage,
     control: Control<'_>,
     cursor: &str,
     retry_ms: Option<u64>,
 ) -> Option<Bytes> {
+    let transport = carriage.transport;
     match transport {
         Transport::Sse => {
             let mut json = Vec::with_capacity(64);
             let name = dialect.control(transport, control, cursor, &mut json)?;
-            let mut out = Vec::with_capacity(json.len() + cursor.len() + 64);
-            begin_sse(Some(name), cursor, retry_ms, &mut out);
-            out.extend_from_slice(&json);
-            out.extend_from_slice(b"\n\n");
-            Some(Bytes::from(out))
+            let bytes = json.len() + cursor.len();
+            let mut block = Block::begin(carriage.framing, Some(name), retry_ms, bytes);
+            block.out.extend_from_slice(&json);
+            Some(block.end(cursor))
         }
         Transport::WebSocket => {
             let mut out = Vec::with_capacity(cursor.len() + 64);
@@ -69,36 +59,20 @@ pub(crate) fn control(
 }
 
 /// A text that a dialect answers with.
-pub(crate) fn text(transport: Transport, text: &[u8]) -> Bytes {
-    let mut out = Vec::with_capacity(text.len() + 16);
-    match transport {
+pub(crate) fn text(carriage: Carriage, text: &[u8]) -> Bytes {
+    match carriage.transport {
         Transport::Sse => {
-            out.extend_from_slice(b"data: ");
-            out.extend_from_slice(text);
-            out.extend_from_slice(b"\n\n");
-            Bytes::from(out)
+            let mut block = Block::begin(carriage.framing, None, None, text.len());
+            block.out.extend_from_slice(text);
+            block.end("")
         }
         Transport::WebSocket => {
+            let mut out = Vec::with_capacity(text.len() + 16);
             let header = ws::reserve(&mut out);
             out.extend_from_slice(text);
             ws::seal(out, header)
         }
     }
-}
-
-fn begin_sse(name: Option<&str>, cursor: &str, retry_ms: Option<u64>, out: &mut Vec<u8>) {
-    if let Some(name) = name {
-        out.extend_from_slice(format!("event: {name}\n").as_bytes());
-    }
-    if !cursor.is_empty() {
-        out.extend_from_slice(b"id: ");
-        out.extend_from_slice(cursor.as_bytes());
-        out.push(b'\n');
-    }
-    if let Some(retry_ms) = retry_ms {
-        out.extend_from_slice(format!("retry: {retry_ms}\n").as_bytes());
-    }
-    out.extend_from_slice(b"data: ");
 }
 
 /// What a selection leaves of a record.
@@ -155,7 +129,12 @@ mod tests {
 
     use super::*;
     use crate::dialect::native::Native;
-    use crate::subscription::{DeviceSet, KindSet, TenantScope};
+    use crate::subscription::{DeviceSet, Framing, KindSet, TenantScope};
+
+    const SSE: Carriage = Carriage {
+        transport: Transport::Sse,
+        framing: Framing::Plain,
+    };
 
     fn telemetry(fields: &[&str]) -> LogRecord {
         let fields: BTreeMap<Box<str>, Scalar> = fields
@@ -232,10 +211,10 @@ mod tests {
     #[test]
     fn an_sse_block_has_its_cursor_and_its_data_and_ends_with_an_empty_line() {
         let record = telemetry(&["a"]);
-        let frame = data(&Native, Transport::Sse, Item::Record(&record), "CURSOR").unwrap();
+        let frame = data(&Native, SSE, Item::Record(&record), "CURSOR").unwrap();
         let text = std::str::from_utf8(&frame).unwrap();
         assert!(
-            text.starts_with("id: CURSOR\ndata: {") && text.ends_with("}\n\n"),
+            text.starts_with("data: {") && text.ends_with("}\nid: CURSOR\n\n"),
             "{text:?}"
         );
         assert_eq!(text.lines().count(), 3);
@@ -243,7 +222,7 @@ mod tests {
 
     #[test]
     fn the_hello_of_sse_carries_retry_in_a_block_with_data() {
-        let frame = control(&Native, Transport::Sse, Control::Hello, "", Some(4_321)).unwrap();
+        let frame = control(&Native, SSE, Control::Hello, "", Some(4_321)).unwrap();
         assert_eq!(&frame[..], b"event: hello\nretry: 4321\ndata: {}\n\n");
     }
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use access::http::Problem;
 use bytes::BytesMut;
-use http::StatusCode;
+use http::header::{CONNECTION, TRANSFER_ENCODING};
 use http::request::Parts;
+use http::{HeaderValue, StatusCode, Version};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -16,7 +17,7 @@ use super::tasks::Tasks;
 use super::{Door, Place, proxies, response, via_hyper};
 use crate::engine::{Adoption, Sink};
 use crate::open::{Opened, Streams};
-use crate::subscription::Transport;
+use crate::subscription::{Framing, Transport};
 
 /// Serves one connection until it ends or a worker has it.
 pub(super) async fn serve(
@@ -99,20 +100,27 @@ async fn stream(
             return response::send(door, socket, refusal).await;
         }
     };
+    let version = parts.version;
     drop(parts);
-    let mut head = opened.head;
+    let Opened {
+        seat,
+        mut subscription,
+        mut head,
+    } = opened;
     door.cors.apply(origin.as_ref(), head.headers_mut());
     door.observer.end(&span, head.status());
     door.metrics.answered(head.status());
-    if opened.subscription.transport == Transport::Sse {
-        head.headers_mut()
-            .insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+    if subscription.transport == Transport::Sse {
+        let headers = head.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        // HTTP/1.0 has no chunks: there the connection's end is all that ends a body.
+        if version != Version::HTTP_10 {
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            subscription.framing = Framing::Chunked;
+        }
     }
     response::date(door, head.headers_mut());
     let prelude = response::head(&head);
-    let Opened {
-        seat, subscription, ..
-    } = opened;
     let socket = match socket.into_std() {
         Ok(socket) => socket,
         Err(error) => {

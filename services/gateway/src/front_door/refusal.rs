@@ -34,7 +34,7 @@ pub(crate) fn fault(reason: &str, retry: std::time::Duration) -> Response<Body> 
     let mut data = Vec::new();
     schemas::json::write_string(reason, &mut data);
     let text = format!(
-        ": refused\n\nevent: fault\nretry: {}\ndata: {{\"reason\":{}}}\n\n",
+        ": refused\nevent: fault\nretry: {}\ndata: {{\"reason\":{}}}\n\n",
         retry.as_millis(),
         String::from_utf8_lossy(&data),
     );

@@ -329,6 +329,15 @@ impl<Io: tokio::io::AsyncRead + Unpin> Reading<Io> {
         }
     }
 
+    /// The content of the next chunk.
+    pub(crate) async fn chunk(&mut self) -> String {
+        let size = self.until("\r\n").await;
+        let size = usize::from_str_radix(size.trim_end(), 16).unwrap();
+        let content = self.until("\r\n").await;
+        assert_eq!(content.len(), size + 2, "{content:?}");
+        content[..size].to_owned()
+    }
+
     /// The `id:` and the `data:` of the next block without a name.
     pub(crate) async fn data(&mut self) -> (String, serde_json::Value) {
         loop {

@@ -25,12 +25,50 @@ async fn an_event_reaches_a_live_stream_with_a_cursor() {
         assert!(head.contains(line), "{line} is missing in {head}");
     }
     let opening = stream.until("event: hello").await;
-    assert!(opening.starts_with(':'), "{opening}");
+    assert!(opening.contains("\n: "), "{opening}");
+    assert!(
+        !opening.contains("\n\n"),
+        "some clients make a message of a block without data: {opening}"
+    );
     gateway.append("bus", READING).await;
     let (cursor, event) = stream.data().await;
     assert_eq!(event["device"], "bus");
     assert_eq!(event["fields"]["speed"], 1);
     assert!(cursor.parse::<Cursor>().is_ok(), "{cursor}");
+}
+
+/// Without chunks, half a block at the end of a connection cannot be told from the end of the stream.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_block_is_a_chunk_with_its_id_last() {
+    let gateway = Gateway::start(Options::default()).await;
+    let mut stream = gateway.stream("tenant=acme", "").await;
+    let head = stream.until("\r\n\r\n").await.to_ascii_lowercase();
+    assert!(head.contains("transfer-encoding: chunked"), "{head}");
+    assert_eq!(stream.chunk().await, ": wakeline\n");
+    assert!(stream.chunk().await.starts_with("event: hello\n"));
+    gateway.append("bus", READING).await;
+    let mut block = stream.chunk().await;
+    while block.starts_with("event: ") {
+        block = stream.chunk().await;
+    }
+    let (data, id) = block.split_once("\nid: ").unwrap();
+    assert!(data.starts_with("data: {") && id.ends_with("\n\n"), "{block}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_does_not_know_chunks_gets_none() {
+    let gateway = Gateway::start(Options::default()).await;
+    let request =
+        format!("GET /v1/stream?tenant=acme HTTP/1.0\r\nHost: x\r\nAuthorization: Bearer {SYSTEM}\r\n\r\n");
+    let mut stream = crate::harness::Reading::new(gateway.connect(&request).await);
+    let head = stream.until("\r\n\r\n").await.to_ascii_lowercase();
+    assert!(!head.contains("transfer-encoding"), "{head}");
+    assert!(
+        stream
+            .until("\n\n")
+            .await
+            .starts_with(": wakeline\nevent: hello\n")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

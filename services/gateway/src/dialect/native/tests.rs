@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::dialect::Ending;
 use crate::engine::LogRecord;
-use crate::subscription::{Delivery, ResetReason, Start, TenantScope};
+use crate::subscription::{Delivery, Framing, ResetReason, Start, TenantScope};
 
 fn event() -> Event {
     Event {
@@ -174,6 +174,7 @@ fn subscription(view: View) -> Subscription {
     Subscription {
         view,
         transport: Transport::WebSocket,
+        framing: Framing::Plain,
         dialect: Arc::new(Native),
         selection: Selection {
             tenant: TenantScope::One("t".into()),

@@ -9,7 +9,7 @@ use journal::Topic;
 
 use super::sequences::{ROOM, append, live, opened, settled};
 use super::world::{Client, World, run, small};
-use crate::subscription::{DeviceSet, Transport};
+use crate::subscription::{DeviceSet, Framing, Transport};
 
 #[test]
 fn a_revoked_credential_ends_its_streams_and_no_other() {
@@ -33,6 +33,31 @@ fn a_revoked_credential_ends_its_streams_and_no_other() {
         settled(&mut world, &mut other).await;
         assert_eq!(other.places(), [(0, 0)]);
         assert_eq!(world.core.len(), 1);
+    });
+}
+
+#[test]
+fn only_a_stream_that_ends_by_intention_has_a_last_chunk() {
+    run(async {
+        let mut world = World::new(&small(), 0);
+        let mut client = live();
+        client.subscription.framing = Framing::Chunked;
+        client.subscription.principal = Arc::new(Principal::system("theirs"));
+        opened(&mut world, &mut client).await;
+        assert!(client.pipe.lock().taken.ends_with(b"\r\n"));
+        append(&world, 0, 1);
+        settled(&mut world, &mut client).await;
+        assert!(!client.pipe.lock().taken.ends_with(b"0\r\n\r\n"));
+        world
+            .access
+            .0
+            .lock()
+            .insert("theirs".into(), Err(Denied::Revoked));
+        world.core.recheck();
+        world.step(1).await;
+        client.take();
+        assert_eq!(client.controls().last(), Some(&"fault"));
+        assert_eq!(client.pipe.lock().taken, b"\r\n0\r\n\r\n");
     });
 }
 

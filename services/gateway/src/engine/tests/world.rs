@@ -21,7 +21,8 @@ use crate::engine::worker::{AdoptedStream, Core, Environment};
 use crate::engine::{Token, environment};
 use crate::settings::Settings;
 use crate::subscription::{
-    Delivery, DeviceSet, KindSet, Selection, SnapshotStart, Start, Subscription, TenantScope, Transport, View,
+    Delivery, DeviceSet, Framing, KindSet, Selection, SnapshotStart, Start, Subscription, TenantScope,
+    Transport, View,
 };
 
 struct Deaf;
@@ -228,6 +229,7 @@ impl Client {
         let subscription = Subscription {
             view,
             transport: Transport::Sse,
+            framing: Framing::Plain,
             dialect: Arc::new(Probe),
             selection: Selection {
                 tenant: TenantScope::One("t".into()),

@@ -20,7 +20,7 @@ use crate::engine::intern::Id;
 use crate::engine::record::LogRecord;
 use crate::engine::ring::Place;
 use crate::engine::seats::Seat;
-use crate::engine::{Token, frames, ws};
+use crate::engine::{Token, sse, ws};
 use crate::subscription::{Delivery, DeviceSet, Start, Subscription, Transport};
 
 /// Where a stream stands.
@@ -134,7 +134,7 @@ impl<W: Wire> Connection<W> {
             self.out.keep(prelude);
         }
         if self.subscription.transport == Transport::Sse {
-            self.out.keep(Bytes::from_static(frames::SSE_OPENING));
+            self.out.keep(sse::opening(self.subscription.framing));
             let (least, most) = hub.settings().retry;
             let retry_ms = millis(least) + hub.jitter(most.saturating_sub(least));
             self.keep_control(Control::Hello, "", Some(retry_ms));
@@ -338,10 +338,14 @@ impl<W: Wire> Connection<W> {
         match self.subscription.transport {
             _ if self.out.gone => {}
             Transport::WebSocket => self.out.keep(ws::close(ending.close_code(), ending.reason())),
-            Transport::Sse if matches!(ending, Ending::Credential | Ending::Scope) => {
-                self.keep_control(Control::Fault { ending }, "", None);
+            Transport::Sse => {
+                if matches!(ending, Ending::Credential | Ending::Scope) {
+                    self.keep_control(Control::Fault { ending }, "", None);
+                }
+                if let Some(end) = sse::ending(self.subscription.framing) {
+                    self.out.keep(end);
+                }
             }
-            Transport::Sse => {}
         }
         self.flush(hub);
         if self.out.is_empty() && !self.out.gone {

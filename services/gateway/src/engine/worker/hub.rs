@@ -25,7 +25,7 @@ use crate::engine::tails::{FeedPosition, FeedUse, Tails};
 use crate::engine::wheel::Wheel;
 use crate::engine::{Access, Token};
 use crate::settings::Settings;
-use crate::subscription::{Transport, View};
+use crate::subscription::{Carriage, View};
 
 /// What every worker of an engine is given.
 pub(crate) struct Environment {
@@ -62,7 +62,7 @@ pub(crate) struct Set {
 /// How frames look, as far as it is not the same for all: connections of one form share them.
 pub(crate) struct Form {
     pub(crate) dialect: Arc<dyn Dialect>,
-    pub(crate) transport: Transport,
+    pub(crate) carriage: Carriage,
     reduced: bool,
 }
 
@@ -83,7 +83,7 @@ pub(crate) struct Hub {
     pub(crate) feeds: Slab<WorkerFeed>,
     feed_of: FxHashMap<(Topic, Partition), usize>,
     pub(crate) sets: Interner<(Topic, Box<[Partition]>), Set>,
-    pub(crate) forms: Interner<(&'static str, Transport, View, Metric), Form>,
+    pub(crate) forms: Interner<(&'static str, Carriage, View, Metric), Form>,
     events: Index,
     devices: Index,
     /// Moves of the worker's positions in this turn.

@@ -80,7 +80,7 @@ impl<W: Wire> Connection<W> {
         for action in actions {
             match action {
                 Action::Select(selection) => self.narrow(hub, selection),
-                Action::Send(text) => self.reply(hub, frames::text(self.subscription.transport, &text)),
+                Action::Send(text) => self.reply(hub, frames::text(self.subscription.carriage(), &text)),
                 Action::Close(ending) => return self.finish(hub, ending),
             }
         }
@@ -94,7 +94,7 @@ impl<W: Wire> Connection<W> {
         }
         let reason = format!("a stream may name {devices_max} devices at most");
         if let Some(text) = self.subscription.dialect.refusal(&reason) {
-            self.reply(hub, frames::text(self.subscription.transport, &text));
+            self.reply(hub, frames::text(self.subscription.carriage(), &text));
         }
     }
 

@@ -86,8 +86,8 @@ impl<W: Wire> Connection<W> {
     }
 
     pub(crate) fn keep_control(&mut self, control: Control<'_>, cursor: &str, retry_ms: Option<u64>) {
-        let (dialect, transport) = (&*self.subscription.dialect, self.subscription.transport);
-        if let Some(frame) = frames::control(dialect, transport, control, cursor, retry_ms) {
+        let (dialect, carriage) = (&*self.subscription.dialect, self.subscription.carriage());
+        if let Some(frame) = frames::control(dialect, carriage, control, cursor, retry_ms) {
             self.out.keep(frame);
         }
     }

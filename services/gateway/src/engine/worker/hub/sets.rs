@@ -64,13 +64,13 @@ impl Hub {
         let metrics = &subscription.selection.metrics;
         let key = (
             subscription.dialect.name(),
-            subscription.transport,
+            subscription.carriage(),
             subscription.view,
             metrics.clone(),
         );
         self.forms.acquire(&key, || Form {
             dialect: Arc::clone(&subscription.dialect),
-            transport: subscription.transport,
+            carriage: subscription.carriage(),
             reduced: metrics.is_some(),
         })
     }
@@ -152,13 +152,11 @@ impl Hub {
     ) -> Option<Bytes> {
         let form = &self.forms[form];
         if !form.reduced {
-            return frames::data(&*form.dialect, form.transport, Item::Record(record), cursor);
+            return frames::data(&*form.dialect, form.carriage, Item::Record(record), cursor);
         }
         match frames::reduce(record, &subscription.selection) {
-            Shown::Whole => frames::data(&*form.dialect, form.transport, Item::Record(record), cursor),
-            Shown::Reduced(event) => {
-                frames::data(&*form.dialect, form.transport, Item::Event(&event), cursor)
-            }
+            Shown::Whole => frames::data(&*form.dialect, form.carriage, Item::Record(record), cursor),
+            Shown::Reduced(event) => frames::data(&*form.dialect, form.carriage, Item::Event(&event), cursor),
             Shown::Nothing => None,
         }
     }
