@@ -1,0 +1,163 @@
+//! The programs in `programs/`, as processes.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::OnceLock;
+
+use serde::Deserialize;
+use serde_json::Value;
+use tests::wait::within;
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+/// A client that somebody else wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Client {
+    HttpxSse,
+    SseclientPy,
+    PythonWebsockets,
+    EventSource,
+    FetchEventSource,
+    Curl,
+    Chromium,
+}
+
+/// A frame that a client saw.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Seen {
+    /// `message`, or the name of a control frame.
+    pub(crate) event: String,
+    /// What it carries.
+    pub(crate) data: Value,
+}
+
+impl Client {
+    fn command(self) -> Command {
+        let (interpreter, program) = match self {
+            Self::HttpxSse => (python(), "httpx-sse.py"),
+            Self::SseclientPy => (python(), "sseclient-py.py"),
+            Self::PythonWebsockets => (python(), "python-websockets.py"),
+            Self::EventSource => ("node".into(), "eventsource.cjs"),
+            Self::FetchEventSource => ("node".into(), "fetch-event-source.cjs"),
+            Self::Curl => ("bash".into(), "curl.sh"),
+            Self::Chromium => ("node".into(), "chromium.cjs"),
+        };
+        let mut command = Command::new(interpreter);
+        command.arg(folder().join("programs").join(program));
+        command
+    }
+
+    /// Whether it resumes by the query and not by a header.
+    pub(crate) fn is_web_socket(self) -> bool {
+        self == Self::PythonWebsockets
+    }
+
+    /// Whether it takes an id before the block is whole: cut between the two, it loses an event.
+    pub(crate) fn takes_ids_early(self) -> bool {
+        self == Self::FetchEventSource
+    }
+}
+
+/// A run of a client. It ends when dropped, with what it started.
+pub(crate) struct Running {
+    client: Client,
+    child: Child,
+    output: Lines<BufReader<ChildStdout>>,
+}
+
+impl Running {
+    /// Starts `client` on a stream; it ends by itself after `count` events.
+    pub(crate) fn start(client: Client, url: &str, token: &str, count: usize) -> Self {
+        let mut child = client
+            .command()
+            .args([url, &count.to_string()])
+            .env("WAKELINE_TOKEN", token)
+            .env("NODE_PATH", installed().join("node_modules"))
+            .env_remove("http_proxy")
+            .env_remove("HTTP_PROXY")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the client starts");
+        let output = BufReader::new(child.stdout.take().expect("standard output")).lines();
+        Self {
+            client,
+            child,
+            output,
+        }
+    }
+
+    /// The next frame; `None` once it has ended well.
+    pub(crate) async fn next(&mut self) -> Option<Seen> {
+        let client = self.client;
+        let line = within(&format!("the next frame of {client:?}"), self.output.next_line()).await;
+        if let Some(line) = line.expect("output") {
+            return Some(
+                serde_json::from_str(&line).unwrap_or_else(|error| panic!("{client:?}: {error}: {line}")),
+            );
+        }
+        let status = within("the client's end", self.child.wait())
+            .await
+            .expect("ended");
+        assert!(status.success(), "{client:?}: {status}");
+        None
+    }
+}
+
+impl Drop for Running {
+    /// A browser is many processes.
+    fn drop(&mut self) {
+        if let Some(group) = self.child.id() {
+            let group = format!("-{group}");
+            // Those that have ended meanwhile are no concern.
+            drop(
+                std::process::Command::new("kill")
+                    .args(["-s", "KILL", "--", &group])
+                    .stderr(Stdio::null())
+                    .status(),
+            );
+        }
+    }
+}
+
+/// The Python that has the pinned packages.
+pub(crate) fn python() -> PathBuf {
+    installed().join("python/bin/python")
+}
+
+/// This folder.
+pub(crate) fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
+}
+
+/// Whether the clients are there. Panics when they are not, unless they may be left out.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests are told by the environment what to leave out"
+)]
+#[expect(clippy::print_stdout, reason = "a test that is not run must say so")]
+pub(crate) fn are_here() -> bool {
+    if std::env::var("WAKELINE_TEST_CLIENTS").is_ok_and(|value| value == "skip") {
+        println!("skipped: WAKELINE_TEST_CLIENTS=skip");
+        return false;
+    }
+    assert!(
+        installed().join("complete").exists(),
+        "run tests/clients/install first (or set WAKELINE_TEST_CLIENTS=skip)"
+    );
+    true
+}
+
+/// Where `install` puts the pinned packages.
+fn installed() -> &'static Path {
+    static WHERE: OnceLock<PathBuf> = OnceLock::new();
+    WHERE.get_or_init(|| {
+        let install = std::process::Command::new(folder().join("install"))
+            .arg("--where")
+            .output()
+            .expect("tests/clients/install runs");
+        PathBuf::from(String::from_utf8_lossy(&install.stdout).trim())
+    })
+}

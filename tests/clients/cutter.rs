@@ -1,0 +1,222 @@
+//! A proxy on loopback that passes streams on and cuts them, and remembers what it passed.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tests::wait;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::client::Client;
+
+/// Longest head of a request.
+const HEAD_BYTES_MAX: usize = 16 << 10;
+
+/// How a connection is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// It ends, wherever the stream stands.
+    Close,
+    /// It is reset.
+    Reset,
+}
+
+/// When connections are cut.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Plan {
+    /// For one stream after the other: after how many bytes of the answer, and how. Later ones are whole.
+    pub(crate) cuts: VecDeque<(usize, Cut)>,
+    /// Never between the two line ends that end a block.
+    pub(crate) spares_block_ends: bool,
+}
+
+/// One stream that came through.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Visit {
+    /// The head of its request.
+    pub(crate) head: String,
+    /// What the client was given of the answer.
+    pub(crate) given: Vec<u8>,
+}
+
+impl Visit {
+    /// Where a client that was given this should resume: as the last whole block, or the last frame, says.
+    pub(crate) fn last_cursor(&self, client: Client) -> Option<String> {
+        let text = String::from_utf8_lossy(&self.given);
+        if client.is_web_socket() {
+            // Frames of a server are not masked.
+            let (_, rest) = text.rsplit_once("\"cursor\":\"")?;
+            return rest.split_once('"').map(|(cursor, _)| cursor.to_owned());
+        }
+        let (whole, _) = text.rsplit_once("\n\n")?;
+        let mut ids = whole.lines().filter_map(|line| line.strip_prefix("id: "));
+        ids.next_back().map(str::to_owned)
+    }
+
+    /// Where the client asked to resume.
+    pub(crate) fn asked(&self, client: Client) -> Option<String> {
+        if client.is_web_socket() {
+            let (_, rest) = self.head.split_once("&last_event_id=")?;
+            return rest.split([' ', '&']).next().map(str::to_owned);
+        }
+        let mut headers = self.head.lines().filter_map(|line| line.split_once(": "));
+        let found = headers.find(|(name, _)| name.eq_ignore_ascii_case("last-event-id"))?;
+        Some(found.1.to_owned())
+    }
+}
+
+/// The proxy. It ends when dropped, and everything that it carries with it.
+pub(crate) struct Cutter {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    _work: JoinSet<()>,
+}
+
+struct Shared {
+    upstream: String,
+    plan: Mutex<Plan>,
+    visits: Mutex<Vec<Visit>>,
+    cut_all: tokio::sync::watch::Sender<usize>,
+}
+
+impl Cutter {
+    /// A proxy to `upstream`, `host:port`.
+    pub(crate) async fn start(upstream: &str, plan: Plan) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let shared = Arc::new(Shared {
+            upstream: upstream.to_owned(),
+            plan: Mutex::new(plan),
+            visits: Mutex::default(),
+            cut_all: tokio::sync::watch::channel(0).0,
+        });
+        let mut work = JoinSet::new();
+        work.spawn(accept(listener, Arc::clone(&shared)));
+        Self {
+            address,
+            shared,
+            _work: work,
+        }
+    }
+
+    /// `http://…`
+    pub(crate) fn base(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Every stream so far.
+    pub(crate) fn visits(&self) -> Vec<Visit> {
+        self.shared.visits().clone()
+    }
+
+    /// Cuts whatever is open.
+    pub(crate) fn cut_all(&self) {
+        self.shared.cut_all.send_modify(|times| *times += 1);
+    }
+
+    /// Waits until the stream with this number, from 0, satisfies `condition`.
+    pub(crate) async fn until<T>(
+        &self,
+        what: &str,
+        number: usize,
+        condition: impl Fn(&Visit) -> Option<T>,
+    ) -> T {
+        wait::until(what, || async {
+            self.shared.visits().get(number).and_then(&condition)
+        })
+        .await
+    }
+}
+
+impl Shared {
+    fn visits(&self) -> std::sync::MutexGuard<'_, Vec<Visit>> {
+        self.visits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next stream's number and cut.
+    fn enter(&self, head: &[u8]) -> (usize, Option<(usize, Cut)>) {
+        let mut visits = self.visits();
+        visits.push(Visit {
+            head: String::from_utf8_lossy(head).into_owned(),
+            given: Vec::new(),
+        });
+        let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        (visits.len() - 1, plan.cuts.pop_front())
+    }
+
+    fn spares_block_ends(&self) -> bool {
+        let plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        plan.spares_block_ends
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    while let Ok((client, _)) = listener.accept().await {
+        connections.spawn(carry(client, Arc::clone(&shared)));
+    }
+}
+
+async fn carry(mut client: TcpStream, shared: Arc<Shared>) {
+    let mut head = Vec::new();
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") && head.len() < HEAD_BYTES_MAX {
+        if !matches!(client.read_buf(&mut head).await, Ok(read) if read > 0) {
+            return;
+        }
+    }
+    // Nothing listens while the node is away; the client sees its connection end.
+    let Ok(mut node) = TcpStream::connect(&shared.upstream).await else {
+        return;
+    };
+    drop((client.set_nodelay(true), node.set_nodelay(true)));
+    let (number, cut) = shared.enter(&head);
+    if node.write_all(&head).await.is_err() {
+        return;
+    }
+    let mut cut_all = shared.cut_all.subscribe();
+    let (mut from_client, mut to_client) = client.split();
+    let (mut from_node, mut to_node) = node.split();
+    tokio::select! {
+        // What a client sends (pongs, closes) is its own affair; its end ends the stream.
+        _ = tokio::io::copy(&mut from_client, &mut to_node) => {}
+        () = answer(&shared, number, cut.map(|it| it.0), &mut from_node, &mut to_client) => {}
+        _ = cut_all.changed() => {}
+    }
+    if cut.is_some_and(|(_, how)| how == Cut::Reset) {
+        drop(client.set_zero_linger());
+    }
+}
+
+/// Passes the answer on, up to `room` bytes of it.
+async fn answer(
+    shared: &Shared,
+    number: usize,
+    room: Option<usize>,
+    from: &mut (impl tokio::io::AsyncRead + Unpin),
+    to: &mut (impl tokio::io::AsyncWrite + Unpin),
+) {
+    let mut buffer = vec![0; 8 << 10];
+    let mut given = 0;
+    let mut last = 0;
+    loop {
+        let Ok(read @ 1..) = from.read(&mut buffer).await else {
+            return;
+        };
+        let mut length = room.map_or(read, |room| read.min(room.saturating_sub(given)));
+        if length < read && shared.spares_block_ends() {
+            let before = if length == 0 { last } else { buffer[length - 1] };
+            length += usize::from(before == b'\n' && buffer[length] == b'\n');
+        }
+        if to.write_all(&buffer[..length]).await.is_err() {
+            return;
+        }
+        shared.visits()[number].given.extend_from_slice(&buffer[..length]);
+        given += length;
+        last = buffer[..length].last().copied().unwrap_or(last);
+        if length < read {
+            return;
+        }
+    }
+}
