@@ -3,6 +3,7 @@
 mod bad_input;
 mod cli;
 mod cursors;
+mod hostile;
 mod ingest;
 mod live;
 mod resume;

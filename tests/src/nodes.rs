@@ -145,6 +145,22 @@ impl Running {
         }
     }
 
+    /// The sum of a metric's samples, over all its labels. Panics when there is none.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let answer = reqwest::get(format!("{}/metrics", self.admin_url))
+            .await
+            .expect("an answer");
+        let text = answer.text().await.expect("text");
+        let of_name = |line: &&str| line.split(['{', ' ']).next() == Some(name);
+        let values: Vec<f64> = text
+            .lines()
+            .filter(of_name)
+            .filter_map(|line| line.rsplit(' ').next()?.parse().ok())
+            .collect();
+        assert!(!values.is_empty(), "there is no {name}");
+        values.iter().sum()
+    }
+
     /// Ends it gracefully.
     pub async fn drain(mut self) {
         if let Some(node) = self.node.take() {

@@ -119,6 +119,12 @@ impl Program {
             .to_owned()
     }
 
+    /// Its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// Asks it to end, as an operator does.
     pub async fn terminate(&self) {
         let id = self.child.id().expect("it runs").to_string();

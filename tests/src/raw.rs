@@ -43,6 +43,34 @@ impl Raw {
         }
     }
 
+    /// [`Self::send`] from another of this machine's addresses, such as 127.0.0.2.
+    pub async fn send_from(source: [u8; 4], api: &Api, bytes: &[u8]) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((source, 0).into()).expect("a loopback address");
+        let address = api
+            .base
+            .trim_start_matches("http://")
+            .parse()
+            .expect("an address");
+        let mut socket = socket.connect(address).await.expect("a connection");
+        socket.write_all(bytes).await.expect("sent");
+        Self {
+            socket,
+            read: Vec::new(),
+        }
+    }
+
+    /// Sends one byte after the other, with a pause before each, until all are sent or the other side
+    /// has had enough.
+    pub async fn trickle(&mut self, bytes: &[u8], pause: Duration) {
+        for byte in bytes {
+            tokio::time::sleep(pause).await;
+            if self.socket.write_all(&[*byte]).await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// The head of a request with the credential of `api`, without the empty line that ends it.
     #[must_use]
     pub fn head(api: &Api, method: &str, path: &str) -> String {
@@ -76,6 +104,28 @@ impl Raw {
                 .expect("the connection");
             assert!(read > 0, "the connection ended before {text:?}: {shown:?}");
         }
+    }
+
+    /// Reads up to and with `text` and keeps nothing of it. Panics when it does not come in time.
+    pub async fn pass_over(&mut self, text: &str, limit: Duration) {
+        let reading = async {
+            loop {
+                if let Some(at) = find(&self.read, text.as_bytes()) {
+                    drop(self.read.drain(..at + text.len()));
+                    return;
+                }
+                let kept = self.read.len().min(text.len());
+                drop(self.read.drain(..self.read.len() - kept));
+                let read = self
+                    .socket
+                    .read_buf(&mut self.read)
+                    .await
+                    .expect("the connection");
+                assert!(read > 0, "the connection ended before {text:?}");
+            }
+        };
+        let found = tokio::time::timeout(limit, reading).await;
+        assert!(found.is_ok(), "{text:?} did not come");
     }
 
     /// Everything until the other side ends the connection, or resets it.

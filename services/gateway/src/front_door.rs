@@ -7,6 +7,7 @@
 pub(crate) mod cors;
 pub(crate) mod head;
 mod metrics;
+mod places;
 mod plain;
 pub(crate) mod proxies;
 pub(crate) mod refusal;
@@ -24,10 +25,9 @@ use access::http::HttpService;
 use http::StatusCode;
 use http::request::Parts;
 use journal::Clock;
-use prometheus::IntGauge;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
@@ -39,6 +39,7 @@ use crate::open::Streams;
 use bytes::BytesMut;
 use cors::Cors;
 use metrics::Metrics;
+use places::{Place, Places};
 use tasks::{Owner, Tasks};
 
 /// Between attempts to accept after one failed, for want of file descriptors mostly.
@@ -107,7 +108,7 @@ struct Door {
     clock: Clock,
     cors: Cors,
     metrics: Metrics,
-    places: Arc<Semaphore>,
+    places: Places,
     refusals: Arc<Semaphore>,
 }
 
@@ -118,11 +119,12 @@ impl FrontDoor {
     /// When a setting is wrong or its metrics are registered already.
     pub fn new(wiring: Wiring, registry: &prometheus::Registry) -> Result<Self, FrontDoorError> {
         let settings = wiring.settings;
+        let metrics = Metrics::new(registry)?;
         Ok(Self {
             door: Arc::new(Door {
                 cors: Cors::new(&settings.allowed_origins, settings.preflight_max_age)?,
-                metrics: Metrics::new(registry)?,
-                places: Arc::new(Semaphore::new(settings.connections_max)),
+                places: Places::new(&settings, metrics.connections.clone()),
+                metrics,
                 refusals: Arc::new(Semaphore::new(settings.refusals_max)),
                 streams: wiring.streams,
                 services: wiring.services,
@@ -163,8 +165,7 @@ impl FrontDoor {
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%error, "a connection ended at once");
         }
-        if let Ok(permit) = Arc::clone(&door.places).try_acquire_owned() {
-            let place = Place::new(permit, &door.metrics.connections);
+        if let Some(place) = door.places.take(peer) {
             tasks.spawn(connection(
                 door,
                 socket,
@@ -185,28 +186,6 @@ impl FrontDoor {
                 drop(place);
             });
         }
-    }
-}
-
-/// A place under the cap, counted while it is held.
-struct Place {
-    _permit: OwnedSemaphorePermit,
-    connections: IntGauge,
-}
-
-impl Place {
-    fn new(permit: OwnedSemaphorePermit, connections: &IntGauge) -> Self {
-        connections.inc();
-        Self {
-            _permit: permit,
-            connections: connections.clone(),
-        }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.connections.dec();
     }
 }
 

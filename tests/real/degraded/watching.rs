@@ -82,6 +82,11 @@ impl Watching {
         .await;
     }
 
+    /// [`Self::seen`] of the rounds from `first` on.
+    pub(super) fn seen_from(&self, first: u64) -> Seen {
+        from(self.seen(), first)
+    }
+
     /// What it saw, checked: never cut, never reset, each number once or more but never out of order.
     pub(super) fn seen(&self) -> Seen {
         let told = self.told.lock();
@@ -125,6 +130,14 @@ pub(super) async fn whole_log(gateway: &Api, view: &str) -> Seen {
             seen.entry(device).or_default().push(n);
         }
     }
+}
+
+/// What of `seen` is of the rounds from `first` on. A stream of devices may begin a little earlier: what a
+/// transaction made can be read from its document before the end of the topic has passed its marker.
+pub(super) fn from(mut seen: Seen, first: u64) -> Seen {
+    seen.values_mut()
+        .for_each(|numbers| numbers.retain(|n| *n >= first));
+    seen
 }
 
 /// Every device has each number up to `rounds`, in order; a number again only after its first time.

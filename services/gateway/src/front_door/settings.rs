@@ -10,6 +10,8 @@ pub struct FrontDoorSettings {
     /// Connections that the front door holds itself: those that are sending a request's head or speak
     /// plain HTTP. A stream that a worker has taken over counts no more.
     pub connections_max: usize,
+    /// Of them, those of one address (IPv6: of one /64). Trusted proxies speak for many and are exempt.
+    pub connections_per_address_max: usize,
     /// Connections beyond that which are still told so at the same time; more are closed unanswered.
     pub refusals_max: usize,
     /// How long a connection that is told so may take to send its head and to read the answer.
@@ -41,6 +43,7 @@ impl Default for FrontDoorSettings {
     fn default() -> Self {
         Self {
             connections_max: 16_384,
+            connections_per_address_max: 8_192,
             refusals_max: 1_024,
             refusal_timeout: Duration::from_secs(2),
             retry_refused: (Duration::from_secs(5), Duration::from_secs(30)),

@@ -11,6 +11,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         front_door.connections_max
     ),
     count!(
+        "http-connections-per-address-max",
+        "8192",
+        "Of them, those of one address (IPv6: of one /64). Trusted proxies speak for many and are exempt",
+        front_door.connections_per_address_max
+    ),
+    count!(
         "http-refusals-max",
         "1024",
         "Connections beyond that which are still told so at the same time; more are closed unanswered",

@@ -1,0 +1,31 @@
+//! Clients that mean harm, or behave as if they did: each is held to its limit, and nobody else notices.
+
+mod figures;
+mod frames;
+mod herd;
+mod places;
+mod slow_senders;
+
+use serde_json::json;
+use tests::api::reading;
+use tests::stream::Streaming;
+use tests::wait;
+use tests::world::World;
+
+/// Sends an event and waits until `stream` has it: whoever behaves is served.
+async fn is_served(world: &World, stream: &mut Streaming, n: u64) {
+    world.admin.send_events(&[reading("good", n)]).await;
+    wait::within("the event", async {
+        while stream.data().await.data["fields"]["n"] != json!(n) {}
+    })
+    .await;
+}
+
+/// Waits until the front door holds at most `count` connections itself.
+async fn connections_fall_to(world: &World, count: f64) {
+    wait::until("connections are given up", || async {
+        let held = world.node.metric("wakeline_gateway_front_connections").await;
+        (held <= count).then_some(())
+    })
+    .await;
+}
