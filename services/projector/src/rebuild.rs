@@ -145,8 +145,7 @@ async fn rebuild_partition(
         history_from: options.history_from,
         ..Scope::default()
     };
-    let rules = rules(journal, partition);
-    let recovery = Recovery::begin(&ports, rules, scope, None, None)
+    let recovery = begin(&ports, &rules(journal, partition), scope, None, options)
         .await?
         .with_live_keys();
     let recovery = finish(recovery, &mut ports, partition, options, on_progress).await?;
@@ -169,6 +168,45 @@ async fn rebuild_partition(
     })
 }
 
+/// Since when the log or the store is away.
+#[derive(Default)]
+struct Away(Option<Instant>);
+
+impl Away {
+    /// Waits before another attempt, unless `error` will not pass or has lasted too long.
+    async fn wait(
+        &mut self,
+        error: RecoveryError,
+        partition: Partition,
+        options: &Options,
+    ) -> Result<(), RecoveryError> {
+        let since = *self.0.get_or_insert_with(Instant::now);
+        if !error.is_transient() || since.elapsed() > options.patience {
+            return Err(error);
+        }
+        tracing::warn!(partition, %error, "trying again");
+        tokio::time::sleep(options.retry).await;
+        Ok(())
+    }
+}
+
+/// Begins from nothing, to end with the event before `until`, or with that of the last state record.
+async fn begin(
+    ports: &Ports<'_>,
+    rules: &Rules,
+    scope: Scope,
+    until: Option<Offset>,
+    options: &Options,
+) -> Result<Recovery, RecoveryError> {
+    let mut away = Away::default();
+    loop {
+        match Recovery::begin(ports, rules.clone(), scope, None, until).await {
+            Ok(recovery) => return Ok(recovery),
+            Err(error) => away.wait(error, rules.partition, options).await?,
+        }
+    }
+}
+
 /// Takes `recovery` to its end. Documents that no state record confirms are left out.
 async fn finish(
     mut recovery: Recovery,
@@ -177,11 +215,11 @@ async fn finish(
     options: &Options,
     on_progress: OnProgress<'_>,
 ) -> Result<Recovery, RecoveryError> {
-    let mut failing_since: Option<Instant> = None;
+    let mut away = Away::default();
     loop {
         match recovery.step(ports).await {
             Ok(step) => {
-                failing_since = None;
+                away = Away::default();
                 let (done, total) = recovery.progress();
                 on_progress(Progress {
                     partition,
@@ -192,14 +230,7 @@ async fn finish(
                     return Ok(recovery);
                 }
             }
-            Err(error) => {
-                let since = *failing_since.get_or_insert_with(Instant::now);
-                if !error.is_transient() || since.elapsed() > options.patience {
-                    return Err(error);
-                }
-                tracing::warn!(partition, %error, "trying again");
-                tokio::time::sleep(options.retry).await;
-            }
+            Err(error) => away.wait(error, partition, options).await?,
         }
     }
 }

@@ -195,6 +195,7 @@ impl Recovery {
     /// The last state record shows how far events were folded at least.
     fn extend(&mut self) {
         if self.scope.refold_from.is_none()
+            && self.scope.until.is_none()
             && let Some(last) = self.queue.back()
         {
             self.until = self.until.max(last.source.saturating_add(1));
@@ -221,7 +222,8 @@ impl Recovery {
                 live.note(&read);
             }
             let refolded = self.scope.refold_from.is_some_and(|from| read.source >= from);
-            if !refolded && self.scope.covers(&read.key) {
+            let later = self.scope.until.is_some_and(|until| read.source >= until);
+            if !refolded && !later && self.scope.covers(&read.key) {
                 records.push(read);
             }
         }
@@ -330,7 +332,7 @@ impl Recovery {
 }
 
 /// Bytes of the log read at once.
-const BLOCK_BYTES: usize = 1 << 20;
+pub(crate) const BLOCK_BYTES: usize = 1 << 20;
 
 pub(crate) async fn bounds(
     reader: &dyn Reader,

@@ -1,7 +1,9 @@
 //! Whether the tables are what the log says.
 //!
-//! The documents are made again in memory, a slice of a partition at a time, and compared row by row. Rows
-//! that the projector moved on meanwhile are passed over, so the answer is whole when it stands still.
+//! The documents are made again in memory, a slice of a partition at a time, as they were at the position that
+//! `applied` tells, and compared row by row. What the projector does meanwhile is passed over: rows that it moved
+//! on, and rows that it deleted. So the answer holds beside a projector that works, and is whole when it stands
+//! still.
 
 use std::sync::Arc;
 
@@ -11,8 +13,9 @@ use schemas::Micros;
 use state::{DeviceKey, PageKey, Store, Stored, Write};
 
 use super::difference::{Difference, Kind, paths};
-use super::{OnProgress, Options, RebuildError, finish, key_of, rules};
-use crate::recovery::{Ports, Recovery, RecoveryError, Scope, ScratchRow, Target};
+use super::{OnProgress, Options, RebuildError, begin, finish, key_of, rules};
+use crate::recovery::{BLOCK_BYTES, Ports, RecoveryError, Scope, ScratchRow, Target, bounds};
+use crate::source::device_key;
 
 /// What a comparison found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -111,12 +114,14 @@ impl Slice<'_> {
             Some(refold) => Some(self.offset_at(refold.since).await?),
             None => None,
         };
+        let applied = self.store.progress.applied(self.partition).await?;
+        let until = applied.as_ref().map(|applied| applied.source);
         let scope = Scope {
             history_from: Micros::MAX,
             refold_from,
+            until,
             slice: Some(self.slice),
         };
-        let applied = self.store.progress.applied(self.partition).await?;
         let mut scratch = Scratch::default();
         let mut ports = Ports {
             reader: &*self.journal.reader,
@@ -124,11 +129,15 @@ impl Slice<'_> {
             history: None,
         };
         let rules = rules(self.journal, self.partition);
-        let until = applied.map(|applied| applied.source);
-        let recovery = Recovery::begin(&ports, rules, scope, None, until).await?;
+        let recovery = begin(&ports, &rules, scope, until, self.options).await?;
         let recovery = finish(recovery, &mut ports, self.partition, self.options, on_progress).await?;
         let source = recovery.source();
         let mut writes = self.rows(&mut scratch, &scope, source, comparison).await?;
+        scratch.retain(|_, row| row.document.is_some());
+        if !scratch.is_empty() {
+            let from = applied.map_or(0, |applied| applied.state);
+            self.forget_moved_on(&mut scratch, from, source).await?;
+        }
         for (key, row) in scratch {
             if let Some(document) = row.document {
                 self.note(comparison, DeviceKey::clone(&key), Kind::Missing);
@@ -145,6 +154,35 @@ impl Slice<'_> {
             target.documents.write(writes).await?;
         }
         Ok(())
+    }
+
+    /// Takes out of `scratch` what was changed by events from `source` on: that a row of it is gone may be what
+    /// these events did. Whoever deletes a row has committed its state record first.
+    async fn forget_moved_on(
+        &self,
+        scratch: &mut Scratch,
+        from: Offset,
+        source: Offset,
+    ) -> Result<(), RecoveryError> {
+        let (reader, partition) = (&*self.journal.reader, self.partition);
+        let mut at = bounds(reader, Topic::State, partition).await?.start.max(from);
+        loop {
+            let read = reader.read(Topic::State, partition, at, BLOCK_BYTES).await;
+            let block = read.map_err(|error| RecoveryError::Log {
+                topic: Topic::State,
+                error,
+            })?;
+            if block.records.is_empty() {
+                return Ok(());
+            }
+            at = block.next;
+            for record in &block.records {
+                let later = record.headers.source_offset.is_some_and(|of| of >= source);
+                if let (true, Some(key)) = (later, device_key(&record.key)) {
+                    scratch.remove(&key);
+                }
+            }
+        }
     }
 
     /// Compares every row; what is left in `scratch` has none. Answers with what would put them right.

@@ -86,6 +86,8 @@ pub(crate) struct Scope {
     pub(crate) history_from: Micros,
     /// From this event on the fold alone says what happened, and state records say nothing.
     pub(crate) refold_from: Option<Offset>,
+    /// From this event on nothing is said, even where there are state records: what has happened meanwhile.
+    pub(crate) until: Option<Offset>,
     /// Only devices of this slice: number, of how many.
     pub(crate) slice: Option<(u32, u32)>,
 }

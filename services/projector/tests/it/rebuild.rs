@@ -151,6 +151,42 @@ async fn tables_that_are_right_show_no_difference() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_happened_after_the_position_of_the_tables_is_no_difference() {
+    let world = folded().await;
+    let (_other, behind) = World::empty_store().await;
+    rebuild(&world.journal, &behind, &small(), NOBODY).await.unwrap();
+    // Changes, new devices and deletions, none of which the other tables have seen.
+    world.append(&fleet(START + 1_000_000, 150, 2)).await;
+    let running = world.start(quick());
+    world.quiet(&world.store).await;
+    running.stop().await;
+    let comparison = compare(&world.journal, &behind, &small(), NOBODY).await.unwrap();
+    assert_eq!(comparison.differences, []);
+    assert!(comparison.devices > 0);
+    // A row that such a deletion has taken away already.
+    let (mut deleted, mut gone) = (0, Vec::new());
+    for partition in 0..PARTITIONS {
+        let left = stored(&world.store, partition).await;
+        for (key, _) in stored(&behind, partition).await {
+            if !left.contains_key(&key) {
+                deleted += 1;
+                let source = world.end(Topic::Events, partition).await;
+                gone.push(Write {
+                    key,
+                    partition,
+                    document: None,
+                    source,
+                });
+            }
+        }
+    }
+    assert!(deleted > 0, "the fleet deletes devices");
+    behind.documents.write(gone).await.unwrap();
+    let comparison = compare(&world.journal, &behind, &small(), NOBODY).await.unwrap();
+    assert_eq!(comparison.differences, []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damaged_missing_and_extra_rows_are_found() {
     let world = World::new().await;
     world
