@@ -1,6 +1,7 @@
 //! Opens the log and the state store, and refuses what would lose events.
 
 pub mod embedded_engine;
+mod ends;
 pub mod servers;
 pub mod switch;
 
@@ -14,6 +15,7 @@ use state::Store;
 
 use crate::config::{Config, Storage};
 use crate::migrate::Migrated;
+use ends::check_ends;
 
 /// Longest end of a node that served one command only.
 pub const PRIVATE_DRAIN: Duration = Duration::from_secs(5);
@@ -95,31 +97,6 @@ pub async fn migrate(
             servers::migrate(&kafka, &cql, config, clock, registry, new_epoch).await
         }
     }
-}
-
-/// Refuses a log that ends below what was folded from it: it is not the log that the state came from.
-async fn check_ends(journal: &Journal, store: &Store) -> Result<(), OpenError> {
-    let partitions: Vec<_> = (0..journal.layout.partitions).collect();
-    let bounds = journal.reader.bounds(journal::Topic::Events, &partitions).await;
-    for (partition, bounds) in partitions.into_iter().zip(bounds) {
-        let applied = store
-            .progress
-            .applied(partition)
-            .await
-            .map_err(|e| OpenError::Server(e.to_string()))?;
-        // A partition that does not answer now is not judged: its streams are told `degraded`.
-        if let (Some(applied), Ok(bounds)) = (applied, bounds)
-            && bounds.end < applied.source
-        {
-            return Err(OpenError::Layout(format!(
-                "partition {partition} of wakeline.events ends at offset {}, but state was folded from it up to {}: {}",
-                bounds.end,
-                applied.source,
-                crate::migrate::RECREATED,
-            )));
-        }
-    }
-    Ok(())
 }
 
 /// The node key from the file that was named.
