@@ -78,6 +78,12 @@ async fn tables_are_restored_beside_those_that_serve_and_a_lost_row_comes_back()
         assert_eq!(documents(api).await, before);
     }
     reading_on.finish().await;
+    let summary = format!("/v1/summary?tenant={TENANT}");
+    assert_eq!(
+        gateway.api.get(&summary).await.json["total"],
+        DEVICES,
+        "progress is in the new tables"
+    );
 
     // The projector folds on, into the new tables.
     let answer = node
@@ -90,6 +96,70 @@ async fn tables_are_restored_beside_those_that_serve_and_a_lost_row_comes_back()
     })
     .await;
     gateway.drain().await;
+    node.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rebuild_that_was_cut_off_is_gone_on_with_and_repeated() {
+    let Some(shared) = Servers::shared() else { return };
+    let config = shared.config();
+    let opened = Storage::servers(&config).await;
+    let node = Running::start(&config, opened.clone()).await;
+    let events: Vec<Value> = (0..DEVICES)
+        .map(|device| reading(&format!("d-{device}"), 3))
+        .collect();
+    let answer = node
+        .api
+        .post(&format!("/v1/events?tenant={TENANT}"), &json!(events))
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let before = wait::until("every device is folded", || async {
+        let documents = documents(&node.api).await;
+        let done = |document: &Value| document["status"] == "ONLINE";
+        (documents.len() as u64 == DEVICES && documents.values().all(done)).then_some(documents)
+    })
+    .await;
+    // What a run that was killed before the switch leaves behind.
+    let (cql, layout) = (opened.cql.clone().expect("CQL"), &opened.journal.layout);
+    let left = cql.store(layout, Some(1)).await.expect("a store");
+    projector::rebuild::rebuild(
+        &opened.journal,
+        &left,
+        &projector::rebuild::Options::default(),
+        &|_| (),
+    )
+    .await
+    .expect("restored");
+
+    let arguments = RebuildArgs {
+        refold: false,
+        since: None,
+    };
+    for build in 1..=3 {
+        node::rebuild::run(&config, &arguments, &node::system_clock())
+            .await
+            .expect("equal to the log");
+        assert_eq!(cql.serving(layout.generation).await, Ok(build));
+        let store = cql.store(layout, Some(build)).await.expect("a store");
+        for partition in 0..layout.partitions {
+            let applied = store.progress.applied(partition).await.expect("read");
+            let documents = store.documents.page_of_partition(partition, None, 100).await;
+            let documents = documents.expect("read").documents.len() as u64;
+            let counted: u64 = applied
+                .iter()
+                .flat_map(|applied| applied.counts.values())
+                .map(|counts| counts.devices)
+                .sum();
+            assert_eq!(
+                counted, documents,
+                "build {build}, partition {partition}: progress is kept"
+            );
+        }
+    }
+    wait::until("the node goes over to the new tables", || async {
+        (documents(&node.api).await == before).then_some(())
+    })
+    .await;
     node.drain().await;
 }
 

@@ -54,8 +54,11 @@ async fn restore(opened: &Opened, options: &Options) -> Result<(), RunError> {
     let generation = journal.layout.generation;
     let failed = |error: state::StoreError| RunError::Task(error.to_string());
     let old = cql.serving(generation).await.map_err(failed)?;
-    let new = old.wrapping_add(1);
-    cql.purge(&journal.layout, new).await.map_err(failed)?;
+    let new = old
+        .checked_add(1)
+        .ok_or_else(|| RunError::Task("there is no further number for a build of the tables".to_owned()))?;
+    // An interrupted run may have left a part of this build. It is gone on with, never removed: what is removed
+    // now would outlive every document written after it, since these carry the times of their events.
     let store = cql.store(&journal.layout, Some(new)).await.map_err(failed)?;
     restored(journal, &store, options).await?;
     equal(journal, &store, options).await?;
@@ -63,7 +66,14 @@ async fn restore(opened: &Opened, options: &Options) -> Result<(), RunError> {
     say(&format!(
         "build {new} of the tables serves from now on; running nodes go over to it within {} s",
         storage::switch::POLL.as_secs()
-    ))
+    ))?;
+    // The one that served before stays for nodes that have not gone over yet; the one before it, for nobody.
+    if let Some(unused) = old.checked_sub(1)
+        && let Err(error) = cql.purge(&journal.layout, unused).await
+    {
+        tracing::warn!(build = unused, %error, "tables that nobody uses any more were not removed");
+    }
+    Ok(())
 }
 
 async fn restored(journal: &Journal, store: &Store, options: &Options) -> Result<(), RunError> {

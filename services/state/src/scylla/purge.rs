@@ -13,7 +13,7 @@ const PAGE: usize = 500;
 
 impl Cql {
     /// Removes documents, indexes and progress of `build` of `layout`. No process may use them any
-    /// more; a purge that was cut off can be run again. Rows of devices that are gone and of
+    /// more, nor ever fill them again: writes carry the times of their events, and lose to this. A purge that was cut off can be run again. Rows of devices that are gone and of
     /// locations that were left stay behind in the indexes, where nothing reads them.
     ///
     /// # Errors
