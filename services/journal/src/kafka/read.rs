@@ -54,6 +54,9 @@ struct Questions {
 /// Between two questions to a leader that is not the leader any more.
 const STALE_LEADER_RETRY: Duration = Duration::from_millis(50);
 
+/// Least time for asking who leads.
+const LEADERS_MIN: Duration = Duration::from_millis(500);
+
 /// One answer per partition asked for; the outer error is of the whole question.
 type Answers = Result<Vec<Result<Offset, ReadError>>, ReadError>;
 
@@ -271,28 +274,56 @@ impl Questions {
 
     fn ask_blocking(&self, topic: &str, partitions: &[Partition], at: RawOffset) -> Answers {
         let deadline = Instant::now() + self.timeout;
+        // A leader that is gone uses up its time: half of it leaves some for the next leader.
+        let mut patience = self.timeout / 2;
         loop {
-            let (answers, is_stale) = self.ask_once(topic, partitions, at);
-            if !is_stale || Instant::now() >= deadline {
-                return answers;
+            let (answers, trouble) = self.ask_once(topic, partitions, at, patience);
+            let left = deadline.saturating_duration_since(Instant::now());
+            match trouble {
+                // librdkafka asks for the new leader by itself, and needs a moment.
+                Some(Trouble::StaleLeader) if !left.is_zero() => std::thread::sleep(STALE_LEADER_RETRY),
+                // Here it does not: to it a broker that is away is the leader still, for minutes.
+                Some(Trouble::NoAnswer) => {
+                    if self.find_leaders(topic, left.max(LEADERS_MIN)).is_err() || left.is_zero() {
+                        return answers;
+                    }
+                }
+                Some(Trouble::StaleLeader) | None => return answers,
             }
-            // librdkafka asks for the new leader by itself, and needs a moment.
-            std::thread::sleep(STALE_LEADER_RETRY);
+            patience = deadline
+                .saturating_duration_since(Instant::now())
+                .max(LEADERS_MIN);
         }
     }
 
-    /// The answers, and whether they are those of a leader that is not the leader any more.
-    fn ask_once(&self, topic: &str, partitions: &[Partition], at: RawOffset) -> (Answers, bool) {
-        let mut is_stale = false;
+    /// Has librdkafka ask any broker who leads the partitions of `topic` now.
+    fn find_leaders(&self, topic: &str, timeout: Duration) -> KafkaResult<()> {
+        self.consumer.fetch_metadata(Some(topic), timeout).map(drop)
+    }
+
+    /// The answers, and what was wrong with the worst of them.
+    fn ask_once(
+        &self,
+        topic: &str,
+        partitions: &[Partition],
+        at: RawOffset,
+        timeout: Duration,
+    ) -> (Answers, Option<Trouble>) {
+        let mut trouble = None;
         let mut failed = |error: KafkaError| {
-            is_stale |= error.rdkafka_error_code().is_some_and(is_stale_leader);
+            let is_stale = error.rdkafka_error_code().is_some_and(is_stale_leader);
+            trouble = trouble.max(Some(if is_stale {
+                Trouble::StaleLeader
+            } else {
+                Trouble::NoAnswer
+            }));
             unavailable(client::reason(&error, self.consumer.context()))
         };
         let list = match list(topic, partitions, at) {
             Ok(list) => list,
-            Err(error) => return (Err(failed(error)), false),
+            Err(error) => return (Err(failed(error)), None),
         };
-        let answered = self.consumer.offsets_for_times(list, self.timeout);
+        let answered = self.consumer.offsets_for_times(list, timeout);
         // Serves what librdkafka wants to log; nothing is ever assigned to this consumer.
         let _none = self.consumer.poll(Timeout::After(Duration::ZERO));
         let answers = answered.map_err(&mut failed).map(|answered| {
@@ -305,8 +336,17 @@ impl Questions {
             };
             partitions.iter().map(answer).collect()
         });
-        (answers, is_stale)
+        (answers, trouble)
     }
+}
+
+/// Why a question has no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Trouble {
+    /// A broker says that it is not the leader.
+    StaleLeader,
+    /// Whoever is taken for the leader does not answer.
+    NoAnswer,
 }
 
 /// Whether a broker answered that leadership has moved since the client last looked.
