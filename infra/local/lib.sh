@@ -3,7 +3,7 @@
 #
 # State directory:
 #   .wakeline-local      marks the directory as ours, so that --fresh never deletes anything else
-#   nodes                one line per server: NAME PORT INTERNAL_PORT
+#   nodes                one line per server: NAME PORT INTERNAL_PORT [PROXIED_PORT]
 #   env                  WAKELINE_KAFKA=… and WAKELINE_CQL=…
 #   pids/NAME.pid        conf/NAME.*        data/NAME/        log/NAME.log
 

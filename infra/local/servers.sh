@@ -79,7 +79,9 @@ port_answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 # ---- Kafka
 
 configure_kafka() {
-  local name=$1 id=${1#kafka-} port internal count copies voters
+  local name=$1 id=${1#kafka-} port internal count copies voters proxied='' advertised=''
+  # Before any broker runs: two that find none would each make their own.
+  cluster_id >/dev/null
   port=$(node_port "$name") internal=$(node_internal_port "$name")
   count=$(node_names | grep -c '^kafka-')
   copies=$((count >= 3 ? 3 : 1))
@@ -88,8 +90,12 @@ configure_kafka() {
     cat "$HERE/kafka.properties"
     echo "node.id=$id"
     echo "controller.quorum.voters=$voters"
-    echo "listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$internal"
-    echo "advertised.listeners=PLAINTEXT://127.0.0.1:$port"
+    if [[ -s $DIR/conf/$name.advertised ]]; then
+      proxied=",PROXIED://127.0.0.1:$(node_line "$name" | cut -d' ' -f4)"
+      advertised=",PROXIED://$(<"$DIR/conf/$name.advertised")"
+    fi
+    echo "listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$internal$proxied"
+    echo "advertised.listeners=PLAINTEXT://127.0.0.1:$port$advertised"
     echo "log.dirs=$DIR/data/$name"
     for topic in offsets.topic transaction.state.log share.coordinator.state.topic; do echo "$topic.replication.factor=$copies"; done
     for topic in transaction.state.log share.coordinator.state.topic; do echo "$topic.min.isr=$((copies > 1 ? 2 : 1))"; done
