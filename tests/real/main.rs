@@ -9,6 +9,7 @@ mod cluster;
 mod cursors;
 mod degraded;
 mod kills;
+mod outage;
 mod page;
 mod rebuild;
 mod refusals;

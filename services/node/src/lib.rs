@@ -21,6 +21,7 @@ pub mod topic_settings;
 pub mod trace;
 pub mod traces;
 
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -52,13 +53,23 @@ pub fn system_clock() -> Clock {
 /// Runs the command line of this process.
 #[must_use]
 pub fn run() -> ExitCode {
+    run_adjusted(std::env::args_os(), &|_| ())
+}
+
+/// Runs `arguments` as [`run`] does, with what only a program can set: `adjust` has the last word on the
+/// configuration of `serve`. Tests put a projector's fault points there.
+#[must_use]
+pub fn run_adjusted(
+    arguments: impl IntoIterator<Item = OsString>,
+    adjust: &(dyn Fn(&mut Config) + Sync),
+) -> ExitCode {
     // One TLS implementation for every part; a second call is not an error that matters.
     drop(rustls::crypto::ring::default_provider().install_default());
     #[expect(clippy::disallowed_methods, reason = "this is where the environment is read")]
     let environment = Environment {
         variables: std::env::vars().collect(),
     };
-    let invocation = match cli::read(std::env::args_os(), &environment) {
+    let invocation = match cli::read(arguments, &environment) {
         Ok(invocation) => invocation,
         Err(error) => error.exit(),
     };
@@ -66,15 +77,18 @@ pub fn run() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("the runtime did not start: {error}"), ExitCode::FAILURE),
     };
-    runtime.block_on(Box::pin(execute(invocation)))
+    runtime.block_on(Box::pin(execute(invocation, adjust)))
 }
 
-async fn execute(invocation: Invocation) -> ExitCode {
+async fn execute(invocation: Invocation, adjust: &(dyn Fn(&mut Config) + Sync)) -> ExitCode {
     let clock = system_clock();
     match invocation {
         Invocation::ConfigCheck(sources) => config_check(&sources),
         Invocation::Serve(sources) => match configured(&sources, true) {
-            Ok((config, telemetry)) => ended(Box::pin(serve(&config, clock)).await, telemetry),
+            Ok((mut config, telemetry)) => {
+                adjust(&mut config);
+                ended(Box::pin(serve(&config, clock)).await, telemetry)
+            }
             Err(code) => code,
         },
         // What a newcomer reads is the demo's own text, so the log keeps quiet unless it was asked for.
