@@ -3,12 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
-use tests::wait::within;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
+
+/// Longest wait for a frame. A client may be refused for a while and wait 8 s each time before it comes
+/// again, and a browser takes long to start where much else runs.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A client that somebody else wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,15 +96,15 @@ impl Running {
     /// The next frame; `None` once it has ended well.
     pub(crate) async fn next(&mut self) -> Option<Seen> {
         let client = self.client;
-        let line = within(&format!("the next frame of {client:?}"), self.output.next_line()).await;
+        let line = tokio::time::timeout(PATIENCE, self.output.next_line()).await;
+        let line = line.unwrap_or_else(|_| panic!("timed out waiting for the next frame of {client:?}"));
         if let Some(line) = line.expect("output") {
             return Some(
                 serde_json::from_str(&line).unwrap_or_else(|error| panic!("{client:?}: {error}: {line}")),
             );
         }
-        let status = within("the client's end", self.child.wait())
-            .await
-            .expect("ended");
+        let status = tests::wait::within("the client's end", self.child.wait()).await;
+        let status = status.expect("ended");
         assert!(status.success(), "{client:?}: {status}");
         None
     }

@@ -13,9 +13,16 @@
 //! | [`fleet`] | a node that is killed and comes back, and the events that it was sent |
 //! | [`nginx`] | nginx with the configuration in `infra/nginx` |
 
+mod analysts;
 mod client;
+#[path = "../real/cluster.rs"]
+#[expect(dead_code, reason = "the tests in `real` need more of it")]
+mod cluster;
 mod cutter;
 mod fleet;
 mod keep_alive;
 mod nginx;
 mod resume;
+#[path = "../real/serving.rs"]
+#[expect(dead_code, reason = "the tests in `real` need more of it")]
+mod serving;

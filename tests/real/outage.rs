@@ -6,8 +6,6 @@ use std::process::Command;
 #[ignore = "has five servers of its own and both cores to itself: tests/run runs it alone"]
 fn whatever_is_killed_what_was_acknowledged_arrives_once() {
     // Output goes where the test's goes: it is the evidence.
-    let status = Command::new(env!("CARGO_BIN_EXE_outage"))
-        .arg("--small")
-        .status();
+    let status = Command::new(env!("CARGO_BIN_EXE_outage")).arg("--small").status();
     assert!(status.expect("runs").success(), "see what it printed");
 }

@@ -106,6 +106,22 @@ impl Raw {
         }
     }
 
+    /// The next chunk of a chunked body.
+    pub async fn chunk(&mut self) -> String {
+        let size = self.until("\r\n").await;
+        let size = usize::from_str_radix(size.trim_end(), 16).expect("a chunk's size");
+        let end = size + "\r\n".len();
+        while self.read.len() < end {
+            let read = within("a chunk", self.socket.read_buf(&mut self.read))
+                .await
+                .expect("the connection");
+            assert!(read > 0, "the connection ended in a chunk");
+        }
+        let mut chunk: Vec<u8> = self.read.drain(..end).collect();
+        chunk.truncate(size);
+        String::from_utf8(chunk).expect("text")
+    }
+
     /// Reads up to and with `text` and keeps nothing of it. Panics when it does not come in time.
     pub async fn pass_over(&mut self, text: &str, limit: Duration) {
         let reading = async {

@@ -73,6 +73,27 @@ fn the_lock_file_names_no_mirror() {
     holds("dependencies come from the public registry", &breaches);
 }
 
+/// Where `npm` and `pip` fetch from is the user's own affair; their files hold versions and checksums.
+#[test]
+fn the_pins_of_other_peoples_clients_name_no_registry() {
+    let pins = [
+        "tests/clients/package-lock.json",
+        "tests/clients/requirements.txt",
+    ];
+    let breaches: Vec<_> = pins
+        .iter()
+        .flat_map(|path| {
+            let text = text(path);
+            let named = text.lines().filter(|line| line.contains("://"));
+            named.map(|line| format!("{path}: {line}")).collect::<Vec<_>>()
+        })
+        .collect();
+    holds(
+        "dependencies come from whatever registry the user has set",
+        &breaches,
+    );
+}
+
 #[test]
 fn a_word_of_the_machine_is_seen_and_a_longer_one_is_not() {
     let word = WORDS[0];

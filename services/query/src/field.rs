@@ -1,12 +1,20 @@
 //! Places in a device document, resolved once per filter.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::types::Type;
 
-/// A place in a device document: a member of its head, and the names below it.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A place in a device document: a member of its head, and the names below it. Cheap to clone.
+#[derive(Clone)]
 pub struct Field {
+    place: Arc<Place>,
+    /// Of its head and key; equal places have equal ones.
+    hash: u32,
+}
+
+struct Place {
     head: Head,
     names: Box<[Box<str>]>,
     key: Box<str>,
@@ -134,25 +142,29 @@ impl Field {
             },
             None => (Head::Fields, names),
         };
+        let key = key(names);
         Self {
-            head,
-            names: names.into(),
-            key: key(names),
+            hash: hash(head, &key),
+            place: Arc::new(Place {
+                head,
+                names: names.into(),
+                key,
+            }),
         }
     }
 
     /// The member of the document.
     #[must_use]
     #[inline]
-    pub const fn head(&self) -> Head {
-        self.head
+    pub fn head(&self) -> Head {
+        self.place.head
     }
 
     /// The names below it; none if it is the member itself.
     #[must_use]
     #[inline]
-    pub const fn names(&self) -> &[Box<str>] {
-        &self.names
+    pub fn names(&self) -> &[Box<str>] {
+        &self.place.names
     }
 
     /// [`names`](Self::names) as one flat path: joined by dots, and with a backslash before each dot and
@@ -161,19 +173,26 @@ impl Field {
     #[must_use]
     #[inline]
     pub fn key(&self) -> Option<&str> {
-        if self.names.is_empty() {
+        let place = &*self.place;
+        if place.names.is_empty() {
             None
         } else {
-            Some(&self.key)
+            Some(&place.key)
         }
+    }
+
+    /// The same for equal places.
+    #[inline]
+    pub(crate) fn hash(&self) -> u32 {
+        self.hash
     }
 
     /// The type of what stands there, if it stands there at all.
     pub(crate) fn known_type(&self) -> Type {
-        if !self.names.is_empty() {
+        if !self.names().is_empty() {
             return Type::Any;
         }
-        match self.head {
+        match self.head() {
             Head::ConnectedSince | Head::CreatedAt | Head::UpdatedAt | Head::LastSeenAt => Type::Timestamp,
             Head::Connected => Type::Boolean,
             Head::Version => Type::Number,
@@ -206,10 +225,53 @@ fn key(names: &[Box<str>]) -> Box<str> {
     key.into()
 }
 
+/// FNV-1a: short keys, no secrets.
+fn hash(head: Head, key: &str) -> u32 {
+    let seed = 0x811c_9dc5 ^ (head as u32);
+    key.bytes().fold(seed, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
+}
+
+impl PartialEq for Field {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        let (left, right) = (&*self.place, &*other.place);
+        // The member itself and the empty name below it have one key.
+        Arc::ptr_eq(&self.place, &other.place)
+            || (self.hash == other.hash
+                && left.head == right.head
+                && left.names.is_empty() == right.names.is_empty()
+                && left.key == right.key)
+    }
+}
+
+impl Eq for Field {}
+
+impl PartialOrd for Field {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Field {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let (left, right) = (&*self.place, &*other.place);
+        let by_head = left.head.cmp(&right.head);
+        by_head.then_with(|| left.names.cmp(&right.names))
+    }
+}
+
+impl std::hash::Hash for Field {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (self.place.head, &self.place.key).hash(state);
+    }
+}
+
 /// As a document names it: `fields.speed`.
 impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.head.name())?;
+        f.write_str(self.head().name())?;
         match self.key() {
             Some(key) => write!(f, ".{key}"),
             None => Ok(()),

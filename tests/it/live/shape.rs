@@ -9,13 +9,34 @@ use tests::stream::{Carrier, Streaming};
 use tests::wait::until;
 use tests::world::World;
 
-/// A stream over SSE, as bytes.
-async fn sse(world: &World, query: &str) -> Raw {
-    let request = format!(
-        "{}\r\n",
-        Raw::head(&world.admin, "GET", &format!("/v1/stream?{query}"))
-    );
-    Raw::send(&world.admin, request.as_bytes()).await
+/// A stream over SSE, as the bytes of its body.
+struct Body {
+    raw: Raw,
+    read: String,
+}
+
+impl Body {
+    /// The answer's head, and its body.
+    async fn of(world: &World, query: &str) -> (String, Self) {
+        let request = format!(
+            "{}\r\n",
+            Raw::head(&world.admin, "GET", &format!("/v1/stream?{query}"))
+        );
+        let mut raw = Raw::send(&world.admin, request.as_bytes()).await;
+        let head = raw.until("\r\n\r\n").await.to_ascii_lowercase();
+        let read = String::new();
+        (head, Self { raw, read })
+    }
+
+    /// Everything up to and with the next empty line.
+    async fn block(&mut self) -> String {
+        loop {
+            if let Some(at) = self.read.find("\n\n") {
+                return self.read.drain(..at + 2).collect();
+            }
+            self.read += &self.raw.chunk().await;
+        }
+    }
 }
 
 /// The lines of a block, by name; its comment under the empty name.
@@ -47,17 +68,14 @@ async fn an_event_stream_opens_with_a_comment_and_a_hello_and_sends_unnamed_data
         config.gateway.keep_alive_jitter = Duration::from_millis(10);
     })
     .await;
-    let mut stream = sse(&world, "device=bus&kind=telemetry").await;
-    let head = stream.until("\r\n\r\n").await.to_ascii_lowercase();
+    let (head, mut stream) = Body::of(&world, "device=bus&kind=telemetry").await;
     assert!(
         head.starts_with("http/1.1 200") && head.contains("content-type: text/event-stream"),
         "{head}"
     );
-    assert!(
-        stream.until("\n\n").await.starts_with(':'),
-        "the first bytes are a comment"
-    );
-    let hello = lines(&stream.until("\n\n").await);
+    let opening = stream.block().await;
+    assert!(opening.starts_with(':'), "a comment comes first: {opening}");
+    let hello = lines(&stream.block().await);
     assert_eq!((&hello["event"], &hello["data"]), (&json!("hello"), &json!("{}")));
     let retry: u64 = hello["retry"]
         .as_str()
@@ -65,11 +83,11 @@ async fn an_event_stream_opens_with_a_comment_and_a_hello_and_sends_unnamed_data
         .parse()
         .expect("milliseconds");
     assert!((3_000..=8_000).contains(&retry), "{retry}");
-    let caught_up = lines(&stream.until("\n\n").await);
+    let caught_up = lines(&stream.block().await);
     assert_eq!(caught_up["event"], "caught_up");
     world.admin.send_events(&[reading("bus", 1)]).await;
     let data = loop {
-        let block = lines(&stream.until("\n\n").await);
+        let block = lines(&stream.block().await);
         if block.get("event").is_none() {
             break block;
         }
@@ -81,7 +99,7 @@ async fn an_event_stream_opens_with_a_comment_and_a_hello_and_sends_unnamed_data
     assert_eq!(names(&Value::Object(data.clone())), ["data", "id"]);
     let event: Value = serde_json::from_str(data["data"].as_str().expect("text")).expect("JSON");
     assert_eq!(event["fields"], json!({"n": 1}));
-    let keepalive = lines(&stream.until("\n\n").await);
+    let keepalive = lines(&stream.block().await);
     assert_eq!(names(&Value::Object(keepalive.clone())), ["data", "event", "id"]);
     assert_eq!(
         (&keepalive["event"], &keepalive["data"]),

@@ -205,7 +205,7 @@ impl Sender {
     }
 
     fn event(&mut self) -> Option<Value> {
-        let device = self.devices.choose(&mut self.random).expect("devices").clone();
+        let device = self.devices.choose(&mut self.random)?.clone();
         let now = Instant::now();
         if self.quiet_until.get(&device).is_some_and(|until| *until > now) {
             return None;

@@ -12,6 +12,7 @@ use rand::seq::IteratorRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
 
 pub use documents::{Map, stable};
@@ -270,46 +271,55 @@ impl Viewer {
                     break Over::Stopped;
                 }
             };
-            match next {
-                Ok(Ok(frame)) => {
-                    self.take(&frame);
-                    match frame.kind.as_str() {
-                        "caught_up" => {
-                            if let Some((cause, since)) = self.away.take() {
-                                self.findings
-                                    .took(format!("client live again after {cause}"), since.elapsed());
-                            }
-                            if last {
-                                break Over::Complete;
-                            }
-                        }
-                        // Not taken in: a herd, or a gateway that is ending.
-                        "fault" => break Over::Refused,
-                        _ => {}
-                    }
-                }
-                Ok(Err(ended)) => {
-                    self.closed(&ended);
-                    break Over::Cut;
-                }
-                Err(_) => {
-                    self.findings.count("connections given up by their client", 1);
-                    break Over::Cut;
-                }
+            if let Some(over) = self.over_with(next, last) {
+                break over;
             }
         };
         if let Over::Cut = over {
-            let now = Instant::now();
-            let cause = self.board.cause(gateway);
-            self.away
-                .get_or_insert_with(|| cause.unwrap_or_else(|| ("another cut".to_owned(), now)));
-            self.board.update(self.number, |status| {
-                status.connection = None;
-                status.cuts += 1;
-                status.cut_at = Some(now);
-            });
+            self.was_cut(gateway);
         }
         over
+    }
+
+    /// Takes in what came next, and tells whether the connection is over with that.
+    fn over_with(&mut self, next: Result<Result<Frame, Ended>, Elapsed>, last: bool) -> Option<Over> {
+        match next {
+            Ok(Ok(frame)) => {
+                self.take(&frame);
+                match frame.kind.as_str() {
+                    "caught_up" => {
+                        if let Some((cause, since)) = self.away.take() {
+                            self.findings
+                                .took(format!("client live again after {cause}"), since.elapsed());
+                        }
+                        last.then_some(Over::Complete)
+                    }
+                    // Not taken in: a herd, or a gateway that is ending.
+                    "fault" => Some(Over::Refused),
+                    _ => None,
+                }
+            }
+            Ok(Err(ended)) => {
+                self.closed(&ended);
+                Some(Over::Cut)
+            }
+            Err(_) => {
+                self.findings.count("connections given up by their client", 1);
+                Some(Over::Cut)
+            }
+        }
+    }
+
+    fn was_cut(&mut self, gateway: usize) {
+        let now = Instant::now();
+        let cause = self.board.cause(gateway);
+        self.away
+            .get_or_insert_with(|| cause.unwrap_or_else(|| ("another cut".to_owned(), now)));
+        self.board.update(self.number, |status| {
+            status.connection = None;
+            status.cuts += 1;
+            status.cut_at = Some(now);
+        });
     }
 
     fn refused(&self, ended: &Ended) {

@@ -39,7 +39,7 @@ pub(crate) struct Run<'r, A, B> {
 
 impl<'r, A: Fields, B: Fields> Run<'r, A, B> {
     /// Whether `test` holds.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn holds(&self, test: &'r Test) -> bool {
         match test {
             Test::Number(place, range) => range.contains(self.value(*place)),
@@ -68,7 +68,7 @@ impl<'r, A: Fields, B: Fields> Run<'r, A, B> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn value(&self, place: Place) -> Value<'r> {
         let field = &self.program.fields[place.field as usize];
         if place.previous {

@@ -9,7 +9,7 @@ use crate::json::Document;
 use crate::reference;
 
 /// Inputs of the usual run.
-const INPUTS: u64 = 30_000;
+const INPUTS: u64 = 100_000;
 /// Set to a number of minutes, it makes the run as long, from a new seed.
 const MINUTES: &str = "WAKELINE_FUZZ_MINUTES";
 

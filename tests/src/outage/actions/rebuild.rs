@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 use super::stage::Stage;
 
 /// Runs that may fail since a server is away.
-const ATTEMPTS: u32 = 30;
+const ATTEMPTS: u32 = 90;
 /// Longest run.
 const RUN_MAX: Duration = Duration::from_secs(120);
 
