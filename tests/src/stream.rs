@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::api::Api;
-use crate::wait::within;
+use crate::wait::{DEADLINE, within};
 
 /// How a stream is carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,21 +127,27 @@ impl Streaming {
     /// The next frame that carries data (no control frame). Panics when there is none in time.
     pub async fn data(&mut self) -> Frame {
         let data = |frame: &Frame| matches!(frame.kind.as_str(), "event" | "device" | "deleted" | "left");
-        within("a data frame", self.first(data)).await
+        self.first("a data frame", data).await
     }
 
     /// The next frame of `kind`, passing over others. Panics when there is none in time.
     pub async fn until(&mut self, kind: &str) -> Frame {
-        within(kind, self.first(|frame| frame.kind == kind)).await
+        self.first(kind, |frame| frame.kind == kind).await
     }
 
-    async fn first(&mut self, wanted: impl Fn(&Frame) -> bool) -> Frame {
-        loop {
-            let frame = self.next().await.expect("the stream goes on");
-            if wanted(&frame) {
-                return frame;
+    async fn first(&mut self, what: &str, wanted: impl Fn(&Frame) -> bool) -> Frame {
+        let mut passed = Vec::new();
+        let found = tokio::time::timeout(DEADLINE, async {
+            loop {
+                let frame = self.next().await.expect("the stream goes on");
+                if wanted(&frame) {
+                    return frame;
+                }
+                passed.push(frame);
             }
-        }
+        });
+        let found = found.await;
+        found.unwrap_or_else(|_| panic!("timed out waiting for {what}; there came {passed:?}"))
     }
 
     /// The data of every data frame up to `caught_up`. Panics when there is a reset, or no end in time.

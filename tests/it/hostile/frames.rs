@@ -7,7 +7,7 @@ use tests::stream::Carrier;
 use tests::wait;
 use tests::world::World;
 
-use super::{connections_fall_to, is_served};
+use super::{connections_are_given_up, is_served};
 
 /// A client's text frame without an end, or a continuation, masked with zeros.
 fn frame(opcode: u8, announced: u64, payload: &[u8]) -> Vec<u8> {
@@ -79,7 +79,7 @@ async fn upgrades_that_are_left_half_open_are_given_up() {
         (world.node.metric("wakeline_gateway_streams").await <= 1.0).then_some(())
     })
     .await;
-    connections_fall_to(&world, 1.0).await;
+    connections_are_given_up(&world).await;
     is_served(&world, &mut good, 1).await;
     drop(abandoned);
     world.end().await;

@@ -4,7 +4,7 @@ use tests::raw::Raw;
 use tests::stream::Carrier;
 use tests::world::World;
 
-use super::{connections_fall_to, is_served};
+use super::{connections_are_given_up, is_served};
 
 const PLACES: usize = 40;
 const FLOOD: usize = 300;
@@ -23,7 +23,7 @@ async fn a_flood_of_connections_takes_no_more_than_its_places_and_open_streams_g
     // The connection that sends is one that was open before the flood, and the stream has a worker.
     is_served(&world, &mut good, 1).await;
     drop(flood);
-    connections_fall_to(&world, 1.0).await;
+    connections_are_given_up(&world).await;
     let mut late = world.stream(Carrier::WebSocket, "kind=telemetry", None).await;
     is_served(&world, &mut late, 2).await;
     world.end().await;

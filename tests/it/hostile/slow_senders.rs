@@ -6,7 +6,7 @@ use tests::raw::Raw;
 use tests::stream::Carrier;
 use tests::world::World;
 
-use super::{connections_fall_to, is_served};
+use super::{connections_are_given_up, is_served};
 
 /// What a head or a body may take in these tests.
 const LIMIT: Duration = Duration::from_millis(600);
@@ -35,7 +35,7 @@ async fn a_head_that_comes_byte_by_byte_is_given_up_and_others_are_served_meanwh
             .all(|answer| answer.is_empty() || answer.starts_with("HTTP/1.1 408")),
         "{answers:?}"
     );
-    connections_fall_to(&world, 1.0).await;
+    connections_are_given_up(&world).await;
     world.end().await;
 }
 

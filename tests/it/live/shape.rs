@@ -75,7 +75,7 @@ async fn an_event_stream_opens_with_a_comment_and_a_hello_and_sends_unnamed_data
     );
     let opening = stream.block().await;
     assert!(opening.starts_with(':'), "a comment comes first: {opening}");
-    let hello = lines(&stream.block().await);
+    let hello = lines(&opening);
     assert_eq!((&hello["event"], &hello["data"]), (&json!("hello"), &json!("{}")));
     let retry: u64 = hello["retry"]
         .as_str()
