@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use crate::settings::Settings;
-use crate::subscription::Subscription;
+use crate::subscription::{LiveEnds, Subscription};
 
 mod blocks;
 pub mod channel;
@@ -42,6 +42,7 @@ mod ws;
 
 pub use channel::{ChannelBody, ChannelInput, ChannelSink};
 pub use record::LogRecord;
+pub(crate) use ring::Place;
 pub use seats::{Refused, Seat};
 
 use blocks::Blocks;
@@ -241,11 +242,12 @@ impl Engine {
         self.inner.ends.bounds(topic, partitions).await
     }
 
-    /// Starts to follow `partitions`, and waits (at most `ends_timeout`) until each is followed from
-    /// its live end. To be awaited before the head of a stream that starts at the live end, so that
-    /// what is acknowledged after the head is delivered.
-    pub async fn ensure_tails(&self, topic: Topic, partitions: &[Partition]) {
-        self.inner.env.tails.ensure(topic, partitions).await;
+    /// Starts to follow `partitions`, waits (at most `ends_timeout`) until each is followed, and tells
+    /// from where. To be awaited before the head of a stream that starts at the live end: it starts
+    /// there, however long a worker takes to adopt it, and what is acknowledged after the head is
+    /// delivered.
+    pub async fn live_ends(&self, topic: Topic, partitions: &[Partition]) -> LiveEnds {
+        self.inner.env.tails.live_ends(topic, partitions).await
     }
 
     /// Stops taking streams, ends those there are in waves over `deadline`, and stops threads and tasks.

@@ -209,7 +209,7 @@ impl Streams {
             metrics: parameters.metrics,
         };
         let partitions = selection.partitions(&principal.devices, self.directory(), &self.journal.layout);
-        let start = facts::start(self, view, &parameters.from, parameters.snapshot, &partitions)
+        let mut start = facts::start(self, view, &parameters.from, parameters.snapshot, &partitions)
             .await
             .map_err(|reason| match reason {
                 NoStart::OtherView { .. } | NoStart::NoView { .. } => {
@@ -218,7 +218,7 @@ impl Streams {
                 NoStart::Unavailable { .. } => self.busy(transport, &reason.to_string()),
             })?;
         if starts_live(&start) {
-            self.engine.ensure_tails(view.topic(), &partitions).await;
+            start.live_ends = Some(self.engine.live_ends(view.topic(), &partitions).await);
         }
         Ok(Subscription {
             view,

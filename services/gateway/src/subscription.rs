@@ -10,6 +10,7 @@ use schemas::Kind;
 use schemas::control::Layout;
 
 use crate::dialect::Dialect;
+use crate::engine::Place;
 
 /// Which of the two topics a stream shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -259,13 +260,20 @@ pub enum SnapshotStart {
     Resumed(Box<str>),
 }
 
+/// Where partitions were followed to at one moment, in the order of a subscription's partitions; `None`
+/// for one that was not followed yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveEnds(pub(crate) Vec<Option<Place>>);
+
 /// From where a stream runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Start {
     /// Next offset of each of the subscription's partitions. A partition that is missing, or `None`,
-    /// starts at the live end: where the engine stands when it adopts the stream, at or before the end
-    /// of the log at that moment.
+    /// starts at the live end.
     pub positions: Vec<(Partition, Option<Offset>)>,
+    /// Where the live end is; without it, where the engine stands when it adopts the stream, at or before
+    /// the end of the log at that moment.
+    pub live_ends: Option<LiveEnds>,
     /// `time_ms` of the cursor that the positions come from; the present without one. The stream's
     /// cursors carry it until records with later times have passed in every partition.
     pub time_ms: i64,
@@ -288,6 +296,7 @@ impl Start {
     pub const fn live(time_ms: i64) -> Self {
         Self {
             positions: Vec::new(),
+            live_ends: None,
             time_ms,
             ends: Vec::new(),
             reset: None,

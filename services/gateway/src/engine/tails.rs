@@ -21,6 +21,7 @@ use super::ends::Ends;
 use super::record::Chunk;
 use super::ring::{Budget, Place, Ring};
 use crate::settings::Settings;
+use crate::subscription::LiveEnds;
 use follow::Follower;
 
 /// Can be told that there is something to do.
@@ -298,8 +299,9 @@ impl Tails {
         FeedUse::new(feed, waker)
     }
 
-    /// Follows `partitions` and waits until each is open, at most for the setting `ends_timeout`.
-    pub(crate) async fn ensure(&self, topic: Topic, partitions: &[Partition]) {
+    /// Follows `partitions`, waits until each is open, at most for the setting `ends_timeout`, and tells
+    /// where each ends then.
+    pub(crate) async fn live_ends(&self, topic: Topic, partitions: &[Partition]) -> LiveEnds {
         let uses: Vec<FeedUse> = partitions
             .iter()
             .map(|partition| self.acquire(topic, *partition, None))
@@ -318,6 +320,7 @@ impl Tails {
                 "not all partitions are followed yet"
             );
         }
+        LiveEnds(uses.iter().map(|feed| feed.end().map(|end| end.place)).collect())
     }
 
     pub(crate) fn count(&self) -> usize {

@@ -15,9 +15,9 @@ use tungstenite::{Message, WebSocket};
 use super::client::{Frame, take_blocks};
 use super::fake::{FakeAccess, FakeStore, Log, Shelf, store};
 use super::world::Client;
-use crate::engine::{Adoption, Engine, Refused, Sink};
+use crate::engine::{Adoption, ChannelBody, Engine, Refused, Sink};
 use crate::settings::Settings;
-use crate::subscription::{Delivery, DeviceSet, Subscription, Transport, View};
+use crate::subscription::{Delivery, DeviceSet, LiveEnds, Subscription, Transport, View};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -60,15 +60,19 @@ fn every(transport: Transport) -> Subscription {
 }
 
 impl Bench {
-    fn connect(&self, subscription: Subscription) -> TcpStream {
+    fn connect(&self, mut subscription: Subscription) -> TcpStream {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         client.set_read_timeout(Some(PATIENCE)).unwrap();
         let (socket, _) = listener.accept().unwrap();
-        self.runtime
-            .block_on(self.engine.ensure_tails(Topic::Events, &subscription.partitions));
+        subscription.start.live_ends = Some(self.live_ends());
         self.adopt(Sink::Socket(socket), subscription).unwrap();
         client
+    }
+
+    fn live_ends(&self) -> LiveEnds {
+        self.runtime
+            .block_on(self.engine.live_ends(Topic::Events, &[0, 1, 2]))
     }
 
     fn adopt(&self, sink: Sink, subscription: Subscription) -> Result<(), Refused> {
@@ -86,6 +90,20 @@ impl Bench {
             self.log.append(Topic::Events, 0, "t/a", "telemetry", None);
         }
         self.log.reveal(Topic::Events, 0);
+    }
+
+    /// Reads blocks of a stream behind hyper until `enough` of their frames say so.
+    fn body_until(&self, body: &mut ChannelBody, enough: impl Fn(&[Frame]) -> bool) -> Vec<Frame> {
+        let (mut bytes, mut frames) = (Vec::new(), Vec::new());
+        let reading = async {
+            while !enough(&frames) {
+                bytes.extend_from_slice(&body.next().await.unwrap());
+                frames.extend(take_blocks(&mut bytes));
+            }
+        };
+        let read = async { tokio::time::timeout(PATIENCE, reading).await };
+        self.runtime.block_on(read).unwrap();
+        frames
     }
 
     fn drain(self, deadline: Duration) {
@@ -268,27 +286,33 @@ fn a_drain_closes_websockets_with_1012_and_refuses_new_streams() {
 fn a_stream_behind_hyper_gets_everything_at_its_own_pace() {
     let bench = bench(settings());
     let (sink, mut body, _input) = bench.engine.channel();
-    bench
-        .runtime
-        .block_on(bench.engine.ensure_tails(Topic::Events, &[0, 1, 2]));
-    bench.adopt(Sink::Channel(sink), every(Transport::Sse)).unwrap();
-    let mut bytes = bench.runtime.block_on(body.next()).unwrap().to_vec();
+    let mut subscription = every(Transport::Sse);
+    subscription.start.live_ends = Some(bench.live_ends());
+    bench.adopt(Sink::Channel(sink), subscription).unwrap();
     let count = 5_000;
     bench.append(count);
-    let mut frames = Vec::new();
-    bench.runtime.block_on(async {
-        while !has(count)(&frames) {
-            let next = tokio::time::timeout(PATIENCE, body.next())
-                .await
-                .unwrap()
-                .unwrap();
-            bytes.extend_from_slice(&next);
-            frames.extend(take_blocks(&mut bytes));
-        }
-    });
+    let frames = bench.body_until(&mut body, has(count));
     assert_eq!(offsets(&frames), (0..count as u64).collect::<Vec<u64>>());
     drop(body);
     until("the seat is free again", || bench.engine.counts().streams == 0);
+    bench.drain(Duration::ZERO);
+}
+
+/// hyper sends the head when it likes, and a client may write an event before a worker takes the stream.
+#[test]
+fn a_stream_starts_where_it_was_told_however_late_a_worker_takes_it() {
+    let bench = bench(settings());
+    let mut other = bench.connect(every(Transport::Sse));
+    let (sink, mut body, _input) = bench.engine.channel();
+    let mut subscription = every(Transport::Sse);
+    subscription.start.live_ends = Some(bench.live_ends());
+    bench.append(3);
+    // The events are past the rings' readers.
+    read_until(&mut other, has(3));
+    bench.adopt(Sink::Channel(sink), subscription).unwrap();
+    let frames = bench.body_until(&mut body, has(3));
+    assert_eq!(offsets(&frames), [0, 1, 2]);
+    drop(body);
     bench.drain(Duration::ZERO);
 }
 

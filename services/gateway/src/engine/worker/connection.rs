@@ -162,8 +162,7 @@ impl<W: Wire> Connection<W> {
             let time_ms = if is_at_end { now_ms } else { start.time_ms };
             Some(Place { next, time_ms })
         };
-        // The live end is where the worker stands now, whenever the client takes its first byte.
-        let live = hub.places_before(self.set, usize::MAX);
+        let live = hub.live_places(self.set, start.live_ends);
         let asked = self.subscription.partitions.iter().map(asked);
         let places: Vec<Option<Place>> = asked.zip(live).map(|(asked, live)| asked.or(live)).collect();
         let mode = match start.snapshot {

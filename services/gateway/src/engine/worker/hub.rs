@@ -25,7 +25,7 @@ use crate::engine::tails::{FeedPosition, FeedUse, Tails};
 use crate::engine::wheel::Wheel;
 use crate::engine::{Access, Token};
 use crate::settings::Settings;
-use crate::subscription::{Carriage, View};
+use crate::subscription::{Carriage, LiveEnds, View};
 
 /// What every worker of an engine is given.
 pub(crate) struct Environment {
@@ -218,6 +218,18 @@ impl Hub {
             }
         }
         places
+    }
+
+    /// Where a stream starts that starts at the live end: at `ends`, which were told before its client was
+    /// answered, else where the worker stands now. A partition that was not followed then and is now was
+    /// promised from where that began.
+    pub(crate) fn live_places(&self, set: Id, ends: Option<LiveEnds>) -> Vec<Option<Place>> {
+        let Some(LiveEnds(ends)) = ends else {
+            return self.places_before(set, usize::MAX);
+        };
+        let begun = |number: &usize| Some(self.feeds.get(*number)?.feed.begun()?.1);
+        let ends = ends.into_iter().zip(&self.sets[set].feeds);
+        ends.map(|(end, number)| end.or_else(|| begun(number))).collect()
     }
 
     /// A chunk that covers an offset, if one is in memory.
