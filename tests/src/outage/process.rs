@@ -48,7 +48,7 @@ const SETTINGS: [&str; 21] = [
     "info",
 ];
 
-/// Arguments that name the servers, with [`SETTINGS`].
+/// Arguments that name the servers, with `SETTINGS`.
 #[derive(Clone)]
 pub struct Flags(Vec<String>);
 

@@ -42,7 +42,7 @@ pub struct Stage {
     pub nodes: Arc<Vec<Mutex<Node>>>,
     /// Brokers and the CQL server.
     pub servers: Arc<Servers>,
-    /// See [`PROXIES`].
+    /// See `PROXIES`.
     pub proxies: Arc<Vec<Proxy>>,
     /// The clients.
     pub board: Arc<Board>,
