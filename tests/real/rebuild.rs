@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use journal::Placement;
 use node::cli::RebuildArgs;
 use node::config::{Config, Roles};
 use node::storage;
 use prometheus::Registry;
+use schemas::control::Layout;
 use serde_json::{Value, json};
+use state::scylla::Cql;
 use state::{DeviceKey, Write};
 use tests::api::{Api, reading};
 use tests::nodes::{Running, Storage};
@@ -28,7 +31,7 @@ async fn tables_are_restored_beside_those_that_serve_and_a_lost_row_comes_back()
     let opened = Storage::servers(&config).await;
     let store = opened.store.clone();
     let node = Running::start(&config, opened.clone()).await;
-    let gateway = gateway(&config).await;
+    let (gateway, _) = gateway(&config).await;
     for n in 1..=3 {
         let events: Vec<Value> = (0..DEVICES)
             .map(|device| reading(&format!("d-{device}"), n))
@@ -63,10 +66,7 @@ async fn tables_are_restored_beside_those_that_serve_and_a_lost_row_comes_back()
     assert_eq!(gateway.api.get(&lost).await.status, 404, "the row is gone");
 
     let reading_on = Reading::start(&gateway.api);
-    let arguments = RebuildArgs {
-        refold: false,
-        since: None,
-    };
+    let arguments = rebuild(KEPT);
     node::rebuild::run(&config, &arguments, &node::system_clock())
         .await
         .expect("equal to the log");
@@ -100,11 +100,12 @@ async fn tables_are_restored_beside_those_that_serve_and_a_lost_row_comes_back()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rebuild_that_was_cut_off_is_gone_on_with_and_repeated() {
+async fn rebuilds_after_one_that_was_cut_off_disturb_no_reader_and_the_last_removes_what_nobody_reads() {
     let Some(shared) = Servers::shared() else { return };
     let config = shared.config();
     let opened = Storage::servers(&config).await;
     let node = Running::start(&config, opened.clone()).await;
+    let (gateway, tables) = gateway(&config).await;
     let events: Vec<Value> = (0..DEVICES)
         .map(|device| reading(&format!("d-{device}"), 3))
         .collect();
@@ -114,7 +115,7 @@ async fn a_rebuild_that_was_cut_off_is_gone_on_with_and_repeated() {
         .await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     let before = wait::until("every device is folded", || async {
-        let documents = documents(&node.api).await;
+        let documents = documents(&gateway.api).await;
         let done = |document: &Value| document["status"] == "ONLINE";
         (documents.len() as u64 == DEVICES && documents.values().all(done)).then_some(documents)
     })
@@ -131,56 +132,87 @@ async fn a_rebuild_that_was_cut_off_is_gone_on_with_and_repeated() {
     .await
     .expect("restored");
 
-    let arguments = RebuildArgs {
-        refold: false,
-        since: None,
-    };
-    for build in 1..=3 {
-        node::rebuild::run(&config, &arguments, &node::system_clock())
-            .await
-            .expect("equal to the log");
-        assert_eq!(cql.serving(layout.generation).await, Ok(build));
-        let store = cql.store(layout, Some(build)).await.expect("a store");
-        for partition in 0..layout.partitions {
-            let applied = store.progress.applied(partition).await.expect("read");
-            let documents = store.documents.page_of_partition(partition, None, 100).await;
-            let documents = documents.expect("read").documents.len() as u64;
-            let counted: u64 = applied
-                .iter()
-                .flat_map(|applied| applied.counts.values())
-                .map(|counts| counts.devices)
-                .sum();
-            assert_eq!(
-                counted, documents,
-                "build {build}, partition {partition}: progress is kept"
-            );
-        }
+    let reading_on = Reading::start(&gateway.api);
+    let clock = node::system_clock();
+    for build in 2..=4 {
+        let rebuilt = node::rebuild::run(&config, &rebuild(KEPT), &clock).await;
+        rebuilt.expect("equal to the log");
+        assert_eq!(cql.serving(layout.generation).await, Ok(build), "one is left out");
+        assert_eq!(counted(&cql, layout, build).await, DEVICES, "progress is kept");
     }
-    wait::until("the node goes over to the new tables", || async {
-        (documents(&node.api).await == before).then_some(())
+    wait::until("the gateway reads the new tables", || async {
+        (build_read(&tables) == 4).then_some(())
     })
     .await;
+    assert_eq!(documents(&gateway.api).await, before);
+    let rebuilt = node::rebuild::run(&config, &rebuild(Duration::ZERO), &clock).await;
+    rebuilt.expect("equal to the log");
+    for build in 0..=3 {
+        assert_eq!(cql.is_filled(layout, build).await, Ok(false), "build {build}");
+    }
+    assert_eq!(cql.is_filled(layout, 4).await, Ok(true), "it may be read still");
+    assert_eq!(documents(&gateway.api).await, before);
+    reading_on.finish().await;
+    gateway.drain().await;
     node.drain().await;
 }
 
-/// A gateway with connections of its own, as a process of its own has.
-async fn gateway(config: &Config) -> Running {
+/// Longer than the test runs.
+const KEPT: Duration = Duration::from_secs(3_600);
+
+fn rebuild(remove_after: Duration) -> RebuildArgs {
+    RebuildArgs {
+        refold: false,
+        since: None,
+        remove_after,
+    }
+}
+
+/// Devices of a build as its progress counts them, after comparing that with its rows.
+async fn counted(cql: &Cql, layout: &Layout, build: u16) -> u64 {
+    let store = cql.store(layout, Some(build)).await.expect("a store");
+    let mut devices = 0;
+    for partition in 0..layout.partitions {
+        let applied = store.progress.applied(partition).await.expect("read");
+        let documents = store.documents.page_of_partition(partition, None, 100).await;
+        let documents = documents.expect("read").documents.len() as u64;
+        let counted: u64 = applied
+            .iter()
+            .flat_map(|applied| applied.counts.values())
+            .map(|counts| counts.devices)
+            .sum();
+        assert_eq!(counted, documents, "build {build}, partition {partition}");
+        devices += counted;
+    }
+    devices
+}
+
+/// The build of the tables that a gateway reads, by its metric.
+fn build_read(tables: &Registry) -> i64 {
+    let families = tables.gather();
+    let family = families
+        .iter()
+        .find(|family| family.name() == "wakeline_tables_build");
+    let metric = family.expect("told").get_metric().first().expect("one");
+    metric.get_gauge().get_value() as i64
+}
+
+/// A gateway with connections of its own, as a process of its own has, and the metrics of these.
+async fn gateway(config: &Config) -> (Running, Registry) {
     let roles = Roles {
         ingest: false,
         projector: false,
         gateway: true,
     };
-    let opened = storage::open(config, &node::system_clock(), &Registry::new())
+    let tables = Registry::new();
+    let opened = storage::open(config, &node::system_clock(), &tables)
         .await
         .expect("opened");
-    Running::start(
-        &Config {
-            roles,
-            ..config.clone()
-        },
-        opened,
-    )
-    .await
+    let config = Config {
+        roles,
+        ..config.clone()
+    };
+    (Running::start(&config, opened).await, tables)
 }
 
 async fn documents(api: &Api) -> BTreeMap<String, Value> {

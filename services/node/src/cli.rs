@@ -84,6 +84,9 @@ pub struct RebuildArgs {
     /// With --refold: from this time on (RFC 3339, or a duration back, such as 24h)
     #[arg(long, value_name = "TIME", requires = "refold")]
     pub since: Option<String>,
+    /// First remove tables that served earlier, if others have served for so long
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = humantime::parse_duration)]
+    pub remove_after: Duration,
 }
 
 /// Make a token and print it

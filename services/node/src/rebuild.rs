@@ -10,7 +10,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use journal::{Clock, Journal, Micros};
 use projector::rebuild::{self, Comparison, Difference, Kind, Options, Progress, RebuildError, Refold};
+use schemas::control::Layout;
 use state::Store;
+use state::scylla::Cql;
 
 use crate::app::RunError;
 use crate::cli::RebuildArgs;
@@ -32,7 +34,7 @@ pub async fn run(config: &Config, arguments: &RebuildArgs, clock: &Clock) -> Res
         let since = since(arguments.since.as_deref(), clock)?;
         refold(&opened, &options, since).await
     } else {
-        restore(&opened, &options).await
+        restore(&opened, &options, arguments, clock).await
     };
     if let Some(engine) = opened.engine {
         drop((opened.journal, opened.store));
@@ -44,7 +46,12 @@ pub async fn run(config: &Config, arguments: &RebuildArgs, clock: &Clock) -> Res
     done
 }
 
-async fn restore(opened: &Opened, options: &Options) -> Result<(), RunError> {
+async fn restore(
+    opened: &Opened,
+    options: &Options,
+    arguments: &RebuildArgs,
+    clock: &Clock,
+) -> Result<(), RunError> {
     let journal = &opened.journal;
     let Some(cql) = &opened.cql else {
         // One process at a time holds the embedded engine, so nothing serves meanwhile: in place.
@@ -54,24 +61,55 @@ async fn restore(opened: &Opened, options: &Options) -> Result<(), RunError> {
     let generation = journal.layout.generation;
     let failed = |error: state::StoreError| RunError::Task(error.to_string());
     let old = cql.serving(generation).await.map_err(failed)?;
-    let new = old
-        .checked_add(1)
-        .ok_or_else(|| RunError::Task("there is no further number for a build of the tables".to_owned()))?;
-    // An interrupted run may have left a part of this build. It is gone on with, never removed: what is removed
-    // now would outlive every document written after it, since these carry the times of their events.
+    remove_unused(cql, &journal.layout, old, arguments.remove_after, clock)
+        .await
+        .map_err(failed)?;
+    let new = unfilled(cql, &journal.layout, old).await?;
     let store = cql.store(&journal.layout, Some(new)).await.map_err(failed)?;
     restored(journal, &store, options).await?;
     equal(journal, &store, options).await?;
     cql.set_serving(generation, new).await.map_err(failed)?;
     say(&format!(
-        "build {new} of the tables serves from now on; running nodes go over to it within {} s",
-        storage::switch::POLL.as_secs()
-    ))?;
-    // The one that served before stays for nodes that have not gone over yet; the one before it, for nobody.
-    if let Some(unused) = old.checked_sub(1)
-        && let Err(error) = cql.purge(&journal.layout, unused).await
-    {
-        tracing::warn!(build = unused, %error, "tables that nobody uses any more were not removed");
+        "build {new} of the tables serves from now on; running nodes notice within {} s and go over to it once it \
+         is as far as build {old}, which a rebuild later than {} from now removes",
+        storage::switch::POLL.as_secs(),
+        humantime::format_duration(arguments.remove_after),
+    ))
+}
+
+/// The next build that nothing was ever written to. One that an interrupted run left a part of is not gone
+/// on with: an old row in it that no state record replaces would stay. It is removed by a later run, not now,
+/// since what is removed loses to no document written after it: these carry the times of their events.
+async fn unfilled(cql: &Cql, layout: &Layout, old: u16) -> Result<u16, RunError> {
+    for build in old.saturating_add(1)..=u16::MAX {
+        let filled = cql.is_filled(layout, build).await;
+        if !filled.map_err(|error| RunError::Task(error.to_string()))? {
+            return Ok(build);
+        }
+    }
+    Err(RunError::Task(
+        "there is no further number for a build of the tables".to_owned(),
+    ))
+}
+
+/// Removes the tables before `serving`, if that has served for so long that no node reads them any more.
+async fn remove_unused(
+    cql: &Cql,
+    layout: &Layout,
+    serving: u16,
+    after: Duration,
+    clock: &Clock,
+) -> Result<(), state::StoreError> {
+    let since = cql.serving_since(layout.generation).await?;
+    let served = since.map_or(0, |since| clock().saturating_sub(since));
+    if u128::try_from(served).unwrap_or(0) < after.as_micros() {
+        return Ok(());
+    }
+    for build in 0..serving {
+        if cql.is_filled(layout, build).await? {
+            cql.purge(layout, build).await?;
+            tracing::info!(build, "tables that nobody reads any more were removed");
+        }
     }
     Ok(())
 }

@@ -31,6 +31,8 @@ pub(crate) enum Lookup {
         partitions: Vec<Partition>,
         devices: DeviceSet,
         after: Option<Box<str>>,
+        /// Next offsets of `wakeline.state` up to which the documents must be materialised.
+        at_least: Vec<(Partition, Offset)>,
     },
     /// Where to go on, for a stream that stands outside the log.
     Reset {
@@ -160,7 +162,14 @@ async fn answer(sources: Arc<Sources>, request: Request) {
             partitions,
             devices,
             after,
-        } => pages::page(&sources, &tenant, &partitions, &devices, after.as_deref()).await,
+            at_least,
+        } => {
+            if pages::are_at(&sources, &at_least).await {
+                pages::page(&sources, &tenant, &partitions, &devices, after.as_deref()).await
+            } else {
+                None
+            }
+        }
         Lookup::Reset {
             topic,
             positions,

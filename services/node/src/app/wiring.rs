@@ -91,19 +91,14 @@ impl Wiring<'_> {
         Ok((directory, administration))
     }
 
-    /// Goes over to other tables when `rebuild` says so; with a projector, that does it.
+    /// Reads other tables when `rebuild` says so.
     pub(super) fn tables(&self, tasks: &mut Tasks) {
-        let Some(switch) = self
-            .opened
-            .switch
-            .clone()
-            .filter(|_| !self.config.roles.projector)
-        else {
+        let Some(switch) = self.opened.switch.clone() else {
             return;
         };
         let cancel = tasks.cancelled();
         tasks.spawn("tables", async move {
-            follow_switch(&switch, cancel).await;
+            cancel.run_until_cancelled(switch.follow()).await;
             Ok::<(), String>(())
         });
     }
@@ -160,10 +155,14 @@ impl Wiring<'_> {
         if self.config.history_off {
             settings.history_kinds.clear();
         }
+        let store = match &self.opened.switch {
+            Some(switch) => switch.projector_store(),
+            None => self.opened.store.clone(),
+        };
         let projector = Projector::new(
             settings,
             self.opened.journal.clone(),
-            self.opened.store.clone(),
+            store,
             Arc::clone(self.clock),
             self.registry,
         );
@@ -344,29 +343,13 @@ async fn run_switching(projector: &Projector, switch: &Switch, cancel: Cancellat
         let mut run = std::pin::pin!(projector.run(stop.clone()));
         let build = tokio::select! {
             () = &mut run => continue,
-            build = switch.wanted() => build,
+            build = switch.projector_wanted() => build,
         };
         stop.cancel();
         run.await;
-        if let Err(error) = switch.go(build).await {
+        if let Err(error) = switch.projector_goes(build).await {
             tracing::warn!(%error, build, "the new tables could not be opened; trying again");
         }
-    }
-}
-
-/// Follows the tables that serve, in a process without a projector.
-async fn follow_switch(switch: &Switch, cancel: CancellationToken) {
-    let follow = async {
-        loop {
-            let build = switch.wanted().await;
-            if let Err(error) = switch.go(build).await {
-                tracing::warn!(%error, build, "the new tables could not be opened; trying again");
-            }
-        }
-    };
-    tokio::select! {
-        () = cancel.cancelled() => {}
-        () = follow => {}
     }
 }
 

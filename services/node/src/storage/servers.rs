@@ -43,9 +43,7 @@ pub(super) async fn open(
     check_replicas(&cql, config).await?;
 
     let journal: Journal = kafka.journal(layout);
-    let switch = Switch::open(cql.clone(), journal.layout.clone())
-        .await
-        .map_err(server)?;
+    let switch = Switch::open(cql.clone(), journal.layout.clone(), registry).await?;
     let store = switch.store();
     check_ends(&journal, &store).await?;
     let node_key = match node_key_file(config)? {
@@ -218,6 +216,6 @@ fn cql_tls(config: &Config) -> Result<Option<Arc<rustls::ClientConfig>>, OpenErr
     Ok(Some(Arc::new(client)))
 }
 
-fn server(error: impl std::fmt::Display) -> OpenError {
+pub(super) fn server(error: impl std::fmt::Display) -> OpenError {
     OpenError::Server(error.to_string())
 }

@@ -12,9 +12,25 @@ use crate::{Documents as _, StoreError};
 const PAGE: usize = 500;
 
 impl Cql {
+    /// Whether anything was ever written to `build` of `layout`, and not removed since.
+    ///
+    /// # Errors
+    /// When the servers do not answer.
+    pub async fn is_filled(&self, layout: &Layout, build: u16) -> Result<bool, StoreError> {
+        let store = self.store(layout, Some(build)).await?;
+        for partition in 0..layout.partitions {
+            let page = store.documents.page_of_partition(partition, None, 1).await?;
+            if !page.documents.is_empty() || store.progress.applied(partition).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Removes documents, indexes and progress of `build` of `layout`. No process may use them any
-    /// more, nor ever fill them again: writes carry the times of their events, and lose to this. A purge that was cut off can be run again. Rows of devices that are gone and of
-    /// locations that were left stay behind in the indexes, where nothing reads them.
+    /// more, nor ever fill them again: writes carry the times of their events, and lose to this. A purge
+    /// that was cut off can be run again. Rows of devices that are gone and of locations that were left
+    /// stay behind in the indexes, where nothing reads them.
     ///
     /// # Errors
     /// When the servers do not answer.

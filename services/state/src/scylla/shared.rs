@@ -1,6 +1,7 @@
 //! What all nodes share besides documents: the layout, which build of the tables serves, secrets.
 
 use ::scylla::value::Row;
+use schemas::Micros;
 use schemas::control::Layout;
 
 use super::Cql;
@@ -91,6 +92,22 @@ impl Cql {
             .first()
             .and_then(|(build,)| u16::try_from(*build).ok())
             .unwrap_or(0))
+    }
+
+    /// Since when that build serves; `None`: from the beginning.
+    ///
+    /// # Errors
+    /// When the tables are missing or the servers do not answer.
+    pub async fn serving_since(&self, layout_generation: u32) -> Result<Option<Micros>, StoreError> {
+        let select = self
+            .link
+            .prepare("SELECT WRITETIME(build) FROM serving WHERE layout_generation = ?")
+            .await?;
+        let rows: Vec<(i64,)> = self
+            .link
+            .rows(&select, &(layout_generation.cast_signed(),))
+            .await?;
+        Ok(rows.first().map(|(micros,)| *micros))
     }
 
     /// Lets `build` serve from now on: stores opened after this use it.

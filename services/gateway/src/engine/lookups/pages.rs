@@ -4,7 +4,7 @@
 use std::ops::Bound;
 
 use futures::future::try_join_all;
-use journal::{Partition, Placement, Topic};
+use journal::{Offset, Partition, Placement, Topic};
 use state::{DeviceKey, StoreError, Stored};
 
 use super::{LookupAnswer, Pinned, SnapshotPage, Sources};
@@ -35,6 +35,17 @@ pub(super) async fn pin(sources: &Sources, partitions: &[Partition]) -> Option<L
         });
     }
     Some(LookupAnswer::Pinned(pinned))
+}
+
+/// Whether the documents are materialised as far as that. After a rebuild a gateway may read other tables
+/// than the one that pinned a snapshot, and for a while older ones.
+pub(super) async fn are_at(sources: &Sources, places: &[(Partition, Offset)]) -> bool {
+    let partitions: Vec<Partition> = places.iter().map(|(partition, _)| *partition).collect();
+    let Some(LookupAnswer::Pinned(pinned)) = pin(sources, &partitions).await else {
+        return false;
+    };
+    let mut both = pinned.iter().zip(places);
+    both.all(|(reached, (_, place))| reached.state >= *place)
 }
 
 pub(super) async fn page(

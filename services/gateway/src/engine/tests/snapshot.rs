@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use journal::{Offset, Partition, Placement, Topic};
 use proptest::prelude::*;
-use state::Applied;
+use state::{Applied, Stored};
 
 use super::fake::{PARTITIONS, document};
 use super::world::{Client, World, run, small};
@@ -14,13 +14,29 @@ use crate::subscription::{Delivery, DeviceSet, SnapshotStart, View};
 
 #[derive(Debug, Clone)]
 enum Op {
-    Change { device: u8, deleted: bool },
+    Change {
+        device: u8,
+        deleted: bool,
+    },
     Reveal,
-    Materialise { partition: Partition, records: usize },
-    Applied { partition: Partition },
-    Step { ms: u64 },
-    Give { bytes: usize },
+    Materialise {
+        partition: Partition,
+        records: usize,
+    },
+    Applied {
+        partition: Partition,
+    },
+    Step {
+        ms: u64,
+    },
+    Give {
+        bytes: usize,
+    },
     Cut,
+    /// Another build of the tables is filled as far as these are.
+    Rebuild,
+    /// Cut, and opened at a gateway that reads the other build.
+    CutToOther,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -32,6 +48,8 @@ fn op() -> impl Strategy<Value = Op> {
         6 => (0..8_u64).prop_map(|ms| Op::Step { ms }),
         6 => (1..900_usize).prop_map(|bytes| Op::Give { bytes }),
         2 => Just(Op::Cut),
+        1 => Just(Op::Rebuild),
+        1 => Just(Op::CutToOther),
     ]
 }
 
@@ -103,6 +121,33 @@ impl Projector {
     }
 }
 
+/// Tables as they were: documents, progress, and what was written of each partition.
+#[derive(Clone)]
+struct Tables {
+    documents: BTreeMap<String, Stored>,
+    applied: BTreeMap<Partition, Applied>,
+    written: BTreeMap<Partition, Offset>,
+}
+
+impl Tables {
+    fn of(world: &World, projector: &Projector) -> Self {
+        let shelf = world.shelf.0.lock();
+        Self {
+            documents: shelf.documents.clone(),
+            applied: shelf.applied.clone(),
+            written: projector.written.clone(),
+        }
+    }
+
+    /// These are read and written from now on.
+    fn serve(self, world: &World, projector: &mut Projector) {
+        let mut shelf = world.shelf.0.lock();
+        shelf.documents = self.documents;
+        shelf.applied = self.applied;
+        projector.written = self.written;
+    }
+}
+
 /// What a client has put together from frames.
 #[derive(Default)]
 struct Shown {
@@ -154,6 +199,7 @@ async fn scenario(settings: Settings, seed: u64, devices: DeviceSet, ops: Vec<Op
     client.subscription.start.snapshot = Some(SnapshotStart::New);
     world.open(&mut client);
     let mut view = Shown::default();
+    let mut other = Tables::of(&world, &projector);
     for op in ops {
         match op {
             Op::Change { device, deleted } => projector.change(&world, device, deleted),
@@ -165,6 +211,14 @@ async fn scenario(settings: Settings, seed: u64, devices: DeviceSet, ops: Vec<Op
             Op::Cut => {
                 view.take(&mut client);
                 world.cut(&mut client);
+                world.open(&mut client);
+                view.is_cut = true;
+            }
+            Op::Rebuild => other = Tables::of(&world, &projector),
+            Op::CutToOther => {
+                view.take(&mut client);
+                world.cut(&mut client);
+                other.clone().serve(&world, &mut projector);
                 world.open(&mut client);
                 view.is_cut = true;
             }

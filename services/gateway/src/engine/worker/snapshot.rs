@@ -29,10 +29,13 @@ pub(crate) struct Snapshot {
     /// or a last one would not do.
     sent: Vec<Box<str>>,
     placement: Option<(Box<str>, Placement)>,
+    /// It was pinned elsewhere, and nothing was read for it here yet.
+    is_foreign: bool,
 }
 
 impl Snapshot {
     pub(crate) fn new(start: SnapshotStart, places: Vec<Option<Place>>) -> Self {
+        let is_foreign = matches!(start, SnapshotStart::Resumed(_));
         let (pinned, after) = match start {
             SnapshotStart::New => (None, None),
             SnapshotStart::Resumed(key) => (
@@ -46,7 +49,18 @@ impl Snapshot {
             after,
             sent: Vec::new(),
             placement: None,
+            is_foreign,
         }
+    }
+
+    /// What must be materialised before the first page is read here, for a snapshot that was pinned
+    /// elsewhere.
+    fn to_be_reached(&self, partitions: &[Partition]) -> Vec<(Partition, Offset)> {
+        let places = self.pinned.as_deref().filter(|_| self.is_foreign);
+        let places = partitions.iter().zip(places.unwrap_or_default());
+        places
+            .filter_map(|(partition, place)| Some((*partition, place.as_ref()?.next)))
+            .collect()
     }
 
     /// The paging key for cursors; empty at the beginning.
@@ -71,6 +85,7 @@ impl<W: Wire> Connection<W> {
             self.mode = Mode::Snapshot(snapshot);
             return;
         };
+        snapshot.is_foreign = false;
         let is_out = self.send_page(hub, &mut snapshot, &page.documents);
         if is_out {
             snapshot.after = page.next;
@@ -101,6 +116,7 @@ impl<W: Wire> Connection<W> {
                 partitions: self.subscription.partitions.clone(),
                 devices: self.devices.clone(),
                 after: snapshot.after.clone(),
+                at_least: snapshot.to_be_reached(&self.subscription.partitions),
             },
         };
         self.is_asking = self.ask(hub, lookup);
