@@ -342,7 +342,8 @@ fn environment(
         settings.ends_timeout,
     );
     tasks.spawn_on(asked, runtime);
-    let (blocks, read) = Blocks::new(settings, Arc::clone(&journal.reader));
+    let reader = Arc::clone(&journal.reader);
+    let (blocks, read) = Blocks::new(settings, reader, metrics.blocks.clone());
     tasks.spawn_on(read, runtime);
     let sources = Sources {
         journal: journal.clone(),
@@ -380,19 +381,10 @@ async fn observe(env: Arc<Environment>) {
     let mut every = tokio::time::interval(OBSERVE_EVERY);
     loop {
         every.tick().await;
-        let (metrics, figures) = (&env.metrics, env.blocks.figures());
+        let metrics = &env.metrics;
         metrics.tails.set(gauge(env.tails.count()));
         metrics.ring_bytes.set(gauge(env.tails.ring_bytes()));
-        metrics.block_bytes.set(gauge(figures.cached_bytes));
-        metrics
-            .block_hits
-            .set(i64::try_from(figures.hits).unwrap_or(i64::MAX));
-        metrics
-            .block_reads
-            .set(i64::try_from(figures.reads).unwrap_or(i64::MAX));
-        metrics
-            .block_read_bytes
-            .set(i64::try_from(figures.read_bytes).unwrap_or(i64::MAX));
+        metrics.block_bytes.set(gauge(env.blocks.cached_bytes()));
     }
 }
 

@@ -4,11 +4,11 @@
 mod cache;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use journal::{Offset, Partition, ReadError, Reader, Topic};
 use parking_lot::Mutex;
+use prometheus::IntCounter;
 use rustc_hash::FxHashMap;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -42,9 +42,7 @@ pub(crate) struct Blocks {
 
 struct Shared {
     cache: Mutex<Cache>,
-    hits: AtomicU64,
-    reads: AtomicU64,
-    read_bytes: AtomicU64,
+    counters: Counters,
 }
 
 struct Request {
@@ -53,13 +51,15 @@ struct Request {
     reply: Arc<Mailbox>,
 }
 
-/// Figures for metrics.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Figures {
-    pub(crate) hits: u64,
-    pub(crate) reads: u64,
-    pub(crate) read_bytes: u64,
-    pub(crate) cached_bytes: usize,
+/// What is counted of blocks.
+#[derive(Clone)]
+pub(crate) struct Counters {
+    /// Answered by the cache.
+    pub(crate) hits: IntCounter,
+    /// Read from the log.
+    pub(crate) reads: IntCounter,
+    /// Bytes of these.
+    pub(crate) read_bytes: IntCounter,
 }
 
 impl Blocks {
@@ -67,12 +67,11 @@ impl Blocks {
     pub(crate) fn new(
         settings: &Settings,
         reader: Arc<dyn Reader>,
+        counters: Counters,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let shared = Arc::new(Shared {
             cache: Mutex::new(Cache::new(settings.block_cache_bytes_max)),
-            hits: AtomicU64::new(0),
-            reads: AtomicU64::new(0),
-            read_bytes: AtomicU64::new(0),
+            counters,
         });
         let (requests, inbox) = mpsc::channel(settings.block_queue_max.max(1));
         let service = Service {
@@ -92,7 +91,7 @@ impl Blocks {
     /// The block in the cache that covers an offset.
     pub(crate) fn cached(&self, topic: Topic, partition: Partition, at: Offset) -> Option<Arc<Chunk>> {
         let chunk = self.shared.cache.lock().find(topic, partition, at)?;
-        self.shared.hits.fetch_add(1, Ordering::Relaxed);
+        self.shared.counters.hits.inc();
         Some(chunk)
     }
 
@@ -106,13 +105,9 @@ impl Blocks {
         self.requests.try_send(request).is_ok()
     }
 
-    pub(crate) fn figures(&self) -> Figures {
-        Figures {
-            hits: self.shared.hits.load(Ordering::Relaxed),
-            reads: self.shared.reads.load(Ordering::Relaxed),
-            read_bytes: self.shared.read_bytes.load(Ordering::Relaxed),
-            cached_bytes: self.shared.cache.lock().bytes(),
-        }
+    /// Bytes in the cache.
+    pub(crate) fn cached_bytes(&self) -> usize {
+        self.shared.cache.lock().bytes()
     }
 }
 
@@ -196,17 +191,23 @@ impl Service {
         None
     }
 
-    /// A block begins at a multiple, so that streams at different offsets share it.
+    /// A block begins where one ends that is in the cache, so that the log is read on in one go; else at a
+    /// multiple, so that streams at different offsets share it.
     fn enqueue_aligned(&mut self, request: Request) {
-        let cached = self
-            .shared
-            .cache
-            .lock()
-            .find(request.key.topic, request.key.partition, request.key.at);
-        if let Some(chunk) = cached {
+        let BlockKey { topic, partition, at } = request.key;
+        let mut cache = self.shared.cache.lock();
+        if let Some(chunk) = cache.find(topic, partition, at) {
+            drop(cache);
             return answer(&request, BlockAnswer::Chunk(chunk));
         }
-        let at = request.key.at - request.key.at % self.align;
+        let before = at
+            .checked_sub(1)
+            .and_then(|last| cache.find(topic, partition, last));
+        drop(cache);
+        let at = match before {
+            Some(chunk) if chunk.next == at => at,
+            _ => at - at % self.align,
+        };
         self.enqueue(BlockKey { at, ..request.key }, request);
     }
 
@@ -232,8 +233,8 @@ impl Service {
         let now_ms = self.now_ms();
         let bytes = read.result.as_ref().map_or(0, |chunk| chunk.value_bytes);
         self.schedule.charge(&read.tenant, bytes, now_ms);
-        self.shared.reads.fetch_add(1, Ordering::Relaxed);
-        self.shared.read_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.shared.counters.reads.inc();
+        self.shared.counters.read_bytes.inc_by(bytes as u64);
         let requests = self.waiting.remove(&read.from).unwrap_or_default().requests;
         match read.result {
             Ok(chunk) => {

@@ -4,6 +4,8 @@ use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
+use super::blocks::Counters;
+
 /// Counted by workers.
 pub(crate) struct Metrics {
     pub(crate) streams: IntGauge,
@@ -21,9 +23,7 @@ pub(crate) struct Metrics {
     pub(crate) degraded: IntGaugeVec,
     pub(crate) ring_bytes: IntGauge,
     pub(crate) block_bytes: IntGauge,
-    pub(crate) block_hits: IntGauge,
-    pub(crate) block_reads: IntGauge,
-    pub(crate) block_read_bytes: IntGauge,
+    pub(crate) blocks: Counters,
 }
 
 impl Metrics {
@@ -80,12 +80,11 @@ impl Metrics {
             degraded,
             ring_bytes: gauge("ring_bytes", "Records in the rings")?,
             block_bytes: gauge("block_cache_bytes", "Blocks in the cache")?,
-            block_hits: gauge("block_hits", "Reads that the cache answered, since the start")?,
-            block_reads: gauge("block_reads", "Blocks read from the log, since the start")?,
-            block_read_bytes: gauge(
-                "block_read_bytes",
-                "Bytes of blocks read from the log, since the start",
-            )?,
+            blocks: Counters {
+                hits: counter("block_hits_total", "Reads of blocks that the cache answered")?,
+                reads: counter("block_reads_total", "Blocks read from the log")?,
+                read_bytes: counter("block_read_bytes_total", "Bytes of blocks read from the log")?,
+            },
         })
     }
 }

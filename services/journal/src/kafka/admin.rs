@@ -8,7 +8,8 @@ use futures::future::try_join_all;
 use rdkafka::admin::{
     AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication,
 };
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::metadata::Metadata;
 use schemas::Control;
 use schemas::control::Layout;
 
@@ -31,6 +32,24 @@ pub(super) struct KafkaAdmin {
     client: Arc<AdminClient<Context>>,
     appender: Arc<KafkaAppender>,
     reader: Arc<KafkaReader>,
+}
+
+/// What the brokers know. librdkafka gives up at once when a connection breaks, such as to a broker that has
+/// just been started again; there is time for others.
+fn metadata(client: &AdminClient<Context>, timeout: Duration) -> KafkaResult<Metadata> {
+    let deadline = Instant::now() + timeout;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match client.inner().fetch_metadata(None, left) {
+            Err(error)
+                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::BrokerTransportFailure)
+                    && left > LOOK =>
+            {
+                std::thread::sleep(LOOK);
+            }
+            answer => return answer,
+        }
+    }
 }
 
 /// What the brokers say of a topic.
@@ -68,7 +87,7 @@ impl KafkaAdmin {
     async fn found(&self) -> Result<Vec<Found>, AdminError> {
         let client = Arc::clone(&self.client);
         let timeout = self.settings.request_timeout;
-        let metadata = tokio::task::spawn_blocking(move || client.inner().fetch_metadata(None, timeout))
+        let metadata = tokio::task::spawn_blocking(move || metadata(&client, timeout))
             .await
             .map_err(|error| self.error("cannot list topics", error))?
             .map_err(|error| {

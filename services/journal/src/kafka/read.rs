@@ -3,6 +3,7 @@
 //! Ranges are read by a pool of consumers of their own, so that catching up never disturbs a tail.
 //! Ends and times are questions that any client can ask at any time, so one per isolation level does.
 
+mod pool;
 mod range;
 
 use std::sync::Arc;
@@ -10,18 +11,19 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::future::join_all;
-use parking_lot::Mutex;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::util::Timeout;
-use rdkafka::{ClientConfig, Offset as RawOffset, TopicPartitionList};
+use rdkafka::{Offset as RawOffset, TopicPartitionList};
 use tokio::sync::Semaphore;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::client::{self, ConnectError, Context};
 use super::metrics::Metrics;
 use super::record;
 use super::settings::Settings;
 use crate::{Block, Bounds, Offset, Partition, ReadError, Reader, Topic};
+use pool::Pool;
 
 /// The reading port.
 pub(super) struct KafkaReader {
@@ -34,14 +36,8 @@ pub(super) struct KafkaReader {
 /// What one isolation level needs.
 struct Isolation {
     ranges: Arc<Pool>,
+    _tidy: AbortOnDropHandle<()>,
     questions: Arc<Questions>,
-}
-
-/// Consumers for ranges, made as they are needed.
-struct Pool {
-    config: ClientConfig,
-    idle: Mutex<Vec<BaseConsumer<Context>>>,
-    permits: Arc<Semaphore>,
 }
 
 /// One client for ends and times.
@@ -124,12 +120,9 @@ impl Reader for KafkaReader {
             timeout: self.settings.request_timeout,
         };
         let timer = self.metrics.read.start_timer();
-        let block = Pool::run(&self.isolation(topic).ranges, move |consumer| {
-            range.read(consumer)
-        })
-        .await?;
+        let block = Pool::read(&self.isolation(topic).ranges, range).await?;
         timer.observe_duration();
-        block
+        Ok(block)
     }
 
     async fn bounds(&self, topic: Topic, partitions: &[Partition]) -> Vec<Result<Bounds, ReadError>> {
@@ -198,19 +191,20 @@ impl KafkaReader {
 
 impl Isolation {
     fn new(settings: &Settings, committed: bool) -> Result<Self, ConnectError> {
-        let config = settings.consumer(committed, settings.reader_buffer_kbytes);
-        let ranges = Pool {
-            config: config.clone(),
-            idle: Mutex::default(),
-            permits: Arc::new(Semaphore::new(settings.readers.max(1))),
-        };
+        let mut config = settings.consumer(committed, settings.reader_buffer_kbytes);
+        config.set(
+            "fetch.message.max.bytes",
+            (settings.reader_fetch_kbytes.saturating_mul(1024)).to_string(),
+        );
+        let (ranges, tidy) = Pool::new(config.clone(), settings.readers);
         let questions = Questions {
             consumer: client::create(&config, Context::default())?,
             permits: Arc::new(Semaphore::new(settings.queries.max(1))),
             timeout: settings.request_timeout,
         };
         Ok(Self {
-            ranges: Arc::new(ranges),
+            ranges,
+            _tidy: tidy,
             questions: Arc::new(questions),
         })
     }
@@ -220,33 +214,6 @@ impl Drop for Isolation {
     fn drop(&mut self) {
         client::drop_elsewhere(&self.ranges);
         client::drop_elsewhere(&self.questions);
-    }
-}
-
-impl Pool {
-    /// Runs `job` with a consumer of the pool, on a thread that may block.
-    async fn run<T: Send + 'static>(
-        pool: &Arc<Self>,
-        job: impl FnOnce(&BaseConsumer<Context>) -> T + Send + 'static,
-    ) -> Result<T, ReadError> {
-        let permit = Arc::clone(&pool.permits)
-            .acquire_owned()
-            .await
-            .map_err(unavailable)?;
-        let pool = Arc::clone(pool);
-        tokio::task::spawn_blocking(move || {
-            let idle = pool.idle.lock().pop();
-            let consumer = match idle {
-                Some(consumer) => consumer,
-                None => client::create(&pool.config, Context::default()).map_err(unavailable)?,
-            };
-            let result = job(&consumer);
-            pool.idle.lock().push(consumer);
-            drop(permit);
-            Ok(result)
-        })
-        .await
-        .map_err(unavailable)?
     }
 }
 
@@ -287,6 +254,8 @@ impl Questions {
                     if self.find_leaders(topic, left.max(LEADERS_MIN)).is_err() || left.is_zero() {
                         return answers;
                     }
+                    // An error may come at once, from the new leader too.
+                    std::thread::sleep(STALE_LEADER_RETRY);
                 }
                 Some(Trouble::StaleLeader) | None => return answers,
             }

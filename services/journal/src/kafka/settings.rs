@@ -49,6 +49,9 @@ pub struct Settings {
     pub queries: usize,
     /// KiB fetched ahead for each reader. 2 MiB.
     pub reader_buffer_kbytes: u32,
+    /// Largest fetch of a reader from one partition, kilobytes as the broker keeps them, so compressed; a
+    /// batch that is larger comes whole. 256.
+    pub reader_fetch_kbytes: u32,
     /// A group member that was silent for so long loses its partitions. 6 s.
     pub session_timeout: Duration,
     /// How often a member says that it lives. 2 s.
@@ -126,6 +129,7 @@ impl Settings {
             readers: 4,
             queries: 16,
             reader_buffer_kbytes: 2048,
+            reader_fetch_kbytes: 256,
             session_timeout: Duration::from_secs(6),
             heartbeat: Duration::from_secs(2),
             revocation: Duration::from_secs(4),

@@ -20,11 +20,64 @@ pub(super) struct Range {
     pub(super) timeout: Duration,
 }
 
+/// Where a consumer stands that was left in the middle of a log.
+pub(super) struct Standing {
+    topic: String,
+    partition: Partition,
+    next: Offset,
+    /// As they were when it was assigned.
+    bounds: Bounds,
+}
+
+/// A block, and the bounds if more follows it.
+type Collected = Result<(Block, Option<Bounds>), ReadError>;
+
 impl Range {
-    /// Reads it. The end is asked for before, so that markers up to it can be passed over when the
-    /// consumer reports that nothing is left.
-    pub(super) fn read(&self, consumer: &BaseConsumer<Context>) -> Result<Block, ReadError> {
+    /// Whether the range begins where a consumer stands.
+    pub(super) fn goes_on(&self, standing: &Standing) -> bool {
+        standing.next == self.from && standing.partition == self.partition && standing.topic == self.topic
+    }
+
+    /// Reads it; tells where the consumer stands then, if it was left in the middle.
+    pub(super) fn read(
+        self,
+        consumer: &BaseConsumer<Context>,
+        standing: Option<Standing>,
+    ) -> (Result<Block, ReadError>, Option<Standing>) {
         let until = Instant::now() + self.timeout;
+        let read = match standing.filter(|standing| self.goes_on(standing)) {
+            Some(standing) => self.collect(consumer, standing.bounds, until),
+            None => self.begin(consumer, until),
+        };
+        match read {
+            Ok((block, Some(bounds))) => {
+                let standing = Standing {
+                    next: block.next,
+                    topic: self.topic,
+                    partition: self.partition,
+                    bounds,
+                };
+                (Ok(block), Some(standing))
+            }
+            Ok((block, None)) => (Self::release(consumer).map(|()| block), None),
+            Err(error) => {
+                // The error that came first says more.
+                drop(Self::release(consumer));
+                (Err(error), None)
+            }
+        }
+    }
+
+    /// Stops fetching ahead; what was fetched is dropped.
+    pub(super) fn release(consumer: &BaseConsumer<Context>) -> Result<(), ReadError> {
+        consumer
+            .unassign()
+            .map_err(|error| unavailable(client::reason(&error, consumer.context())))
+    }
+
+    /// Assigns the consumer. The end is asked for before, so that markers up to it can be passed over when
+    /// the consumer reports that nothing is left.
+    fn begin(&self, consumer: &BaseConsumer<Context>, until: Instant) -> Collected {
         let bounds = self.bounds(consumer)?;
         if self.from < bounds.start || self.from > bounds.end {
             return Err(ReadError::OutOfRange {
@@ -33,10 +86,11 @@ impl Range {
             });
         }
         if self.from == bounds.end {
-            return Ok(Block {
+            let block = Block {
                 records: Vec::new(),
                 next: bounds.end,
-            });
+            };
+            return Ok((block, None));
         }
         let failed = |error: KafkaError| unavailable(client::reason(&error, consumer.context()));
         let mut list = TopicPartitionList::with_capacity(1);
@@ -44,18 +98,11 @@ impl Range {
         list.add_partition_offset(&self.topic, record::raw_partition(self.partition), at)
             .map_err(failed)?;
         consumer.assign(&list).map_err(failed)?;
-        let block = self.collect(consumer, bounds, until);
-        // Stops fetching ahead; what was fetched is dropped.
-        consumer.unassign().map_err(failed)?;
-        block
+        self.collect(consumer, bounds, until)
     }
 
-    fn collect(
-        &self,
-        consumer: &BaseConsumer<Context>,
-        bounds: Bounds,
-        until: Instant,
-    ) -> Result<Block, ReadError> {
+    /// Polls until the range is full, or the end that the log had is reached.
+    fn collect(&self, consumer: &BaseConsumer<Context>, bounds: Bounds, until: Instant) -> Collected {
         let mut block = Block {
             records: Vec::new(),
             next: self.from,
@@ -103,7 +150,8 @@ impl Range {
                 None => {}
             }
         }
-        Ok(block)
+        let is_cut = block.next < bounds.end && !block.records.is_empty();
+        Ok((block, is_cut.then_some(bounds)))
     }
 
     fn bounds(&self, consumer: &BaseConsumer<Context>) -> Result<Bounds, ReadError> {

@@ -88,6 +88,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "KiB fetched ahead for each reader",
         kafka_settings.reader_buffer_kbytes
     ),
+    count!(
+        "kafka-reader-fetch-kbytes",
+        "256",
+        "Largest fetch of a reader from one partition, KiB as the broker keeps them (compressed)",
+        kafka_settings.reader_fetch_kbytes
+    ),
     time!(
         "kafka-session-timeout",
         "6s",
