@@ -26,6 +26,9 @@ const ARGUMENTS: &[&str] = &[
     "8",
     "--default-spread",
     "4",
+    // As infra/nginx asks for.
+    "--trusted-proxies",
+    "127.0.0.1/32",
 ];
 
 /// What stands between a client and the node, beside the proxy that cuts.
@@ -52,9 +55,12 @@ resumes! {
     fetch_event_source_resumes_exactly: FetchEventSource, Direct;
     curl_resumes_exactly: Curl, Direct;
     a_page_in_chromium_resumes_exactly: Chromium, Direct;
+    httpx_sse_resumes_exactly_through_nginx: HttpxSse, ThroughNginx;
     sseclient_py_resumes_exactly_through_nginx: SseclientPy, ThroughNginx;
     python_websockets_resumes_exactly_through_nginx: PythonWebsockets, ThroughNginx;
+    eventsource_resumes_exactly_through_nginx: EventSource, ThroughNginx;
     fetch_event_source_resumes_exactly_through_nginx: FetchEventSource, ThroughNginx;
+    curl_resumes_exactly_through_nginx: Curl, ThroughNginx;
     a_page_in_chromium_resumes_exactly_through_nginx: Chromium, ThroughNginx;
 }
 

@@ -17,7 +17,7 @@ async fn while_cql_is_away_events_flow_and_the_projector_waits_and_catches_up() 
     let mut fleet = Fleet::new(&world.ingest.api);
     fleet.send(5).await;
     documents_end_at(&gateway, fleet.rounds()).await;
-    let mut streams = Watching::all(&gateway).await;
+    let streams = Watching::all(&gateway).await;
 
     let away = world.pair.kill("cql").await;
     fleet.send(10).await;
@@ -35,18 +35,23 @@ async fn while_cql_is_away_events_flow_and_the_projector_waits_and_catches_up() 
     let read = gateway.get(&format!("/v1/devices/d-0?tenant={TENANT}")).await;
     assert_eq!(read.status, 503, "{}", read.text);
     assert!(read.headers.contains_key("retry-after"), "{:?}", read.headers);
-    streams.push(Watching::open(&gateway, "events", Carrier::WebSocket).await);
+    let opened = fleet.rounds();
+    let meanwhile = Watching::open(&gateway, "events", Carrier::WebSocket).await;
     fleet.send(10).await;
-    for stream in streams.iter().filter(|stream| stream.is_of_events()) {
+    let of_events = streams.iter().filter(|stream| stream.is_of_events());
+    for stream in of_events.chain([&meanwhile]) {
         stream.has(fleet.rounds()).await;
     }
-    let late = metric(&world.projector, "wakeline_projector_lag_seconds{").await;
+    wait::until("how late the tables are is told", || async {
+        let late = metric(&world.projector, "wakeline_projector_lag_seconds{").await;
+        (late > Some(0.0)).then_some(())
+    })
+    .await;
     world.pair.start("cql", away).await;
 
-    assert!(late.is_some(), "how late the tables are is told");
     fleet.send(5).await;
     documents_end_at(&gateway, fleet.rounds()).await;
-    for stream in &streams {
+    for stream in streams.iter().chain([&meanwhile]) {
         stream.has(fleet.rounds()).await;
     }
     world.tell_of("cql", true).await;
@@ -56,13 +61,17 @@ async fn while_cql_is_away_events_flow_and_the_projector_waits_and_catches_up() 
         metric(&world.projector, "wakeline_projector_restarts_total").await,
         Some(0.0)
     );
+    assert_eq!(
+        meanwhile.seen_from(opened),
+        from(whole_log(&gateway, "events").await, opened),
+        "what was opened meanwhile"
+    );
     for view in ["events", "devices"] {
         let log = whole_log(&gateway, view).await;
         assert_complete(&log, fleet.rounds());
         let log = from(log, 5);
         for stream in streams
             .iter()
-            .take(4)
             .filter(|stream| stream.is_of_events() == (view == "events"))
         {
             assert_eq!(stream.seen_from(5), log, "{view}");

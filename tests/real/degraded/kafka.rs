@@ -1,6 +1,7 @@
 //! Kafka is away.
 
 use serde_json::json;
+use tests::api::Answer;
 use tests::stream::{Carrier, Streaming};
 
 use super::fleet::{Fleet, documents_end_at};
@@ -23,23 +24,7 @@ async fn while_kafka_is_away_ingest_says_503_and_streams_say_degraded_and_then_a
     }
 
     let away = world.pair.kill("kafka-1").await;
-    let refused = fleet.try_next().await;
-    assert_eq!(refused.status, 503, "{}", refused.text);
-    let retry_after = refused
-        .headers
-        .get("retry-after")
-        .and_then(|value| value.to_str().ok()?.parse().ok());
-    assert!(
-        retry_after.is_some_and(|seconds: u64| seconds > 0),
-        "{:?}",
-        refused.headers
-    );
-    let items = refused.json["rejected"].as_array().expect("items");
-    assert!(
-        !items.is_empty() && items.iter().all(|item| item["retry"] == json!(true)),
-        "{}",
-        refused.text
-    );
+    is_told_to_come_again(&fleet.try_next().await);
     for stream in &streams {
         stream.says_degraded(true).await;
     }
@@ -60,14 +45,22 @@ async fn while_kafka_is_away_ingest_says_503_and_streams_say_degraded_and_then_a
     for stream in streams.iter().chain([&late]) {
         stream.says_degraded(false).await;
     }
+    let back = fleet.rounds();
     fleet.send(10).await;
-    for stream in &streams {
+    for stream in streams.iter().chain([&late]) {
         stream.has(fleet.rounds()).await;
     }
     documents_end_at(&gateway, fleet.rounds()).await;
     world.tell_of("kafka", true).await;
     world.all_is_well().await;
     world.nothing_restarted();
+    let restarts = metric(&world.projector, "wakeline_projector_restarts_total").await;
+    assert_eq!(restarts, Some(0.0));
+    assert_eq!(
+        late.seen_from(back),
+        from(whole_log(&gateway, "events").await, back),
+        "what was opened meanwhile"
+    );
     for view in ["events", "devices"] {
         let log = whole_log(&gateway, view).await;
         assert_complete(&log, fleet.rounds());
@@ -80,6 +73,26 @@ async fn while_kafka_is_away_ingest_says_503_and_streams_say_degraded_and_then_a
         }
     }
     assert_eq!(silences(&world).await, 0);
+}
+
+/// 503 with the time to wait, and each event with word that it may be sent again.
+fn is_told_to_come_again(refused: &Answer) {
+    assert_eq!(refused.status, 503, "{}", refused.text);
+    let retry_after = refused
+        .headers
+        .get("retry-after")
+        .and_then(|value| value.to_str().ok()?.parse().ok());
+    assert!(
+        retry_after.is_some_and(|seconds: u64| seconds > 0),
+        "{:?}",
+        refused.headers
+    );
+    let items = refused.json["rejected"].as_array().expect("items");
+    assert!(
+        !items.is_empty() && items.iter().all(|item| item["retry"] == json!(true)),
+        "{}",
+        refused.text
+    );
 }
 
 /// How often a device was found silent: never, since all that was silent was the log.

@@ -65,6 +65,9 @@ impl Task {
     ) -> Result<(), Ended> {
         self.metrics.retried(what);
         self.metrics.waits(Some(what));
+        // Who waits before it has read anything does not know since when events wait: at least since now.
+        let now = (self.shared.clock)();
+        self.open_since.get_or_insert(now);
         self.tell_lag();
         self.waits = true;
         tracing::warn!(partition = self.number, what, %reason, "trying again");
