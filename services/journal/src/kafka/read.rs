@@ -16,7 +16,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::util::Timeout;
 use rdkafka::{Offset as RawOffset, TopicPartitionList};
 use tokio::sync::Semaphore;
-use tokio_util::task::AbortOnDropHandle;
+use tokio::task::JoinSet;
 
 use super::client::{self, ConnectError, Context};
 use super::metrics::Metrics;
@@ -36,7 +36,7 @@ pub(super) struct KafkaReader {
 /// What one isolation level needs.
 struct Isolation {
     ranges: Arc<Pool>,
-    _tidy: AbortOnDropHandle<()>,
+    _tidy: JoinSet<()>,
     questions: Arc<Questions>,
 }
 

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::BaseConsumer;
 use tokio::sync::Semaphore;
-use tokio_util::task::AbortOnDropHandle;
+use tokio::task::JoinSet;
 
 use super::range::{Range, Standing};
 use super::unavailable;
@@ -36,7 +36,7 @@ struct Idle {
 
 impl Pool {
     /// A pool, and the task that lets consumers go that nobody reads on with; it is to be kept as long.
-    pub(super) fn new(config: ClientConfig, consumers_max: usize) -> (Arc<Self>, AbortOnDropHandle<()>) {
+    pub(super) fn new(config: ClientConfig, consumers_max: usize) -> (Arc<Self>, JoinSet<()>) {
         let consumers_max = consumers_max.max(1);
         let pool = Arc::new(Self {
             config,
@@ -44,8 +44,9 @@ impl Pool {
             consumers_max,
             permits: Arc::new(Semaphore::new(consumers_max)),
         });
-        let tidy = tokio::spawn(tidy(Arc::downgrade(&pool)));
-        (pool, AbortOnDropHandle::new(tidy))
+        let mut tasks = JoinSet::new();
+        tasks.spawn(tidy(Arc::downgrade(&pool)));
+        (pool, tasks)
     }
 
     /// Reads with a consumer of the pool, on a thread that may block.
