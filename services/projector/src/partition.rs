@@ -268,7 +268,7 @@ impl Partition {
         }
         slot.source = Some(event.offset);
         device.dirty = true;
-        note_sign(event, device);
+        note_sign(&self.rules.silence, event, device);
         decision.history.extend(history_row(&self.rules, event, late));
     }
 
@@ -336,8 +336,10 @@ pub(crate) fn state_record(rules: &Rules, event: &SourceEvent, value: Option<Byt
     }
 }
 
-/// Keeps `device.sign` the last sign of life after which nothing spoke of the status.
-fn note_sign(event: &SourceEvent, device: &mut Touched) {
+/// Keeps `device.sign` the last sign of life after which nothing spoke of the status. A verdict of silence that
+/// the fold lets stand, though the device was heard in time, counts as one: it is contradicted by whoever reads it,
+/// also when whoever gave it is gone.
+fn note_sign(silence: &Silence, event: &SourceEvent, device: &mut Touched) {
     let presence = match &event.event.body {
         Body::Presence(presence) => Some(presence),
         Body::Telemetry(_)
@@ -350,12 +352,15 @@ fn note_sign(event: &SourceEvent, device: &mut Touched) {
         | Body::Device(_)
         | Body::Deleted => None,
     };
-    if device.slot.document.is_none() || presence.is_some_and(|presence| presence.status.is_some()) {
-        device.sign = None;
-    } else if is_sign_of_life(&event.event) {
-        device.sign = Some(Sign {
-            offset: event.offset,
-            traceparent: event.traceparent.clone(),
-        });
-    }
+    let says_status = presence.is_some_and(|presence| presence.status.is_some());
+    let is_sign = match &device.slot.document {
+        None => false,
+        Some(document) if says_status => silence.is_refuted(&event.event, document.last_seen_at),
+        Some(_) if is_sign_of_life(&event.event) => true,
+        Some(_) => return,
+    };
+    device.sign = is_sign.then(|| Sign {
+        offset: event.offset,
+        traceparent: event.traceparent.clone(),
+    });
 }

@@ -21,8 +21,8 @@ use std::time::Duration;
 
 use journal::Offset;
 use rustc_hash::FxHashMap;
-use schemas::event::Status;
-use schemas::{Body, Document, Micros};
+use schemas::event::{PresenceReason, Status};
+use schemas::{Body, Document, Event, Micros};
 use state::{DeviceKey, Stored};
 
 use crate::settings::{Settings, micros};
@@ -54,6 +54,22 @@ impl Silence {
             unobserved_max: at_least(settings.unobserved_max),
             pending_max: at_least(settings.reaction_pending_max),
         }
+    }
+
+    /// Whether `event` is a verdict of silence on a device that was last heard at `last_seen`, in time, by an
+    /// event that was read too late for whoever decided. What was heard after the deadline makes the verdict void
+    /// in the fold.
+    pub(crate) fn is_refuted(&self, event: &Event, last_seen: Option<Micros>) -> bool {
+        let Body::Presence(presence) = &event.body else {
+            return false;
+        };
+        let after = match (presence.reason, presence.status) {
+            (PresenceReason::Silence, Some(Status::Stale)) => self.stale_after,
+            (PresenceReason::Silence, Some(Status::Offline)) => self.offline_after,
+            _ => return false,
+        };
+        let deadline = event.occurred_at;
+        last_seen.is_some_and(|seen| seen <= deadline && seen.saturating_add(after) > deadline)
     }
 }
 
@@ -138,12 +154,9 @@ impl Reactor {
         sign: Option<Sign>,
         now: Micros,
     ) -> Option<Reaction> {
-        let contested = self.watches.get_mut(key).and_then(Watch::take_contested);
         self.update(key, document, source);
         let document = document?;
-        let sign = sign
-            .or(contested)
-            .filter(|_| document.status != Some(Status::Online))?;
+        let sign = sign.filter(|_| document.status != Some(Status::Online))?;
         let watch = self
             .watches
             .entry(Arc::clone(key))

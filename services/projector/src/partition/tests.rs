@@ -278,6 +278,49 @@ fn a_word_about_the_status_after_a_sign_of_life_stands() {
     assert!(handle(&mut partition, &batch(0, &events)).reactions.is_empty());
 }
 
+/// What follows when the verdict of another process, that the time ran out at `deadline`, stands behind a sign of
+/// life received at `seen`.
+fn after_verdict(seen: Micros, deadline: Micros) -> Option<Status> {
+    let mut partition = Partition::new(rules());
+    let online = handle(&mut partition, &batch(0, &[event("a", "bus", seen, speed(1))]));
+    let online = online.reactions[0].event();
+    let online = Event {
+        occurred_at: seen,
+        received_at: seen,
+        ..online
+    };
+    let stale = Presence {
+        connected: None,
+        status: Some(Status::Stale),
+        previous: Some(Status::Online),
+        reason: PresenceReason::Silence,
+        session: None,
+    };
+    let verdict = event("b", "bus", deadline, Body::Presence(stale));
+    let decision = handle(&mut partition, &batch(1, &[online, verdict]));
+    let reaction = decision.reactions.first()?.event();
+    let Body::Presence(presence) = reaction.body else {
+        panic!("{reaction:?}")
+    };
+    presence.status
+}
+
+#[test]
+fn a_verdict_on_a_device_that_was_heard_in_time_is_contradicted_by_whoever_reads_it() {
+    let heard_in_time = after_verdict(START, START + 29 * SECOND);
+    assert_eq!(heard_in_time, Some(Status::Online));
+}
+
+#[test]
+fn a_true_verdict_stands() {
+    assert_eq!(after_verdict(START, START + 30 * SECOND), None);
+}
+
+#[test]
+fn a_verdict_that_a_later_sign_made_void_needs_no_other_word() {
+    assert_eq!(after_verdict(START, START - SECOND), None);
+}
+
 #[test]
 fn documents_beyond_the_cache_are_asked_for_again() {
     let mut partition = Partition::new(Rules {

@@ -265,26 +265,6 @@ fn a_decision_that_does_not_come_back_is_given_out_again_under_its_id() {
 }
 
 #[test]
-fn a_sign_received_before_a_verdict_and_read_after_it_is_not_lost() {
-    let mut reactor = following();
-    let stale = follow(&mut reactor, START, 30).remove(0);
-    let now = START + 30 * SECOND;
-    // Received before the deadline, read after the verdict was appended: the fold lets the verdict stand.
-    let seen = now - 1;
-    reactor.heard_event(&telemetry(8, seen), now);
-    reactor.observe(
-        &key(),
-        Some(&document(Some(Status::Online), seen)),
-        8,
-        sign(8),
-        now,
-    );
-    reactor.heard_event(&event(9, now, stale.event().body, &presence(&stale).id), now);
-    let reaction = reactor.observe(&key(), Some(&document(Some(Status::Stale), seen)), 9, None, now);
-    assert_eq!(presence(&reaction.unwrap()).status, Status::Online);
-}
-
-#[test]
 fn a_receipt_in_the_future_silences_nobody() {
     let mut reactor = following();
     reactor.heard_event(&telemetry(8, START + 9_000 * SECOND), START + SECOND);

@@ -21,8 +21,6 @@ pub(super) struct Watch {
     pub(super) armed: Option<Micros>,
     /// A decision whose event was not read back yet.
     pub(super) pending: Option<Pending>,
-    /// A verdict that a sign of life overtook before it was read back.
-    contested: Option<Contested>,
 }
 
 /// A decision whose event was not read back yet.
@@ -30,14 +28,6 @@ pub(super) struct Pending {
     pub(super) reaction: PresenceReaction,
     /// When it is given out again.
     pub(super) until: Micros,
-}
-
-/// A verdict that a sign of life overtook. The fold ignores it where the sign came after the deadline; a
-/// sign that was received before, and read after, needs another word.
-struct Contested {
-    id: Box<str>,
-    sign: Offset,
-    read_back: bool,
 }
 
 impl Watch {
@@ -50,7 +40,6 @@ impl Watch {
             source,
             armed: None,
             pending: None,
-            contested: None,
         }
     }
 
@@ -64,11 +53,7 @@ impl Watch {
         let moot =
             |pending: &Pending| pending.reaction.status != Status::Online && last_seen > self.last_seen;
         if self.pending.as_ref().is_some_and(moot) {
-            self.contested = self.pending.take().map(|pending| Contested {
-                id: pending.reaction.id,
-                sign: source,
-                read_back: false,
-            });
+            self.pending = None;
         }
         (self.status, self.last_seen, self.source) = (status, last_seen, source);
     }
@@ -82,18 +67,6 @@ impl Watch {
         {
             self.pending = None;
         }
-        if let Some(contested) = self.contested.as_mut().filter(|contested| *contested.id == *id) {
-            contested.read_back = true;
-        }
-    }
-
-    /// The sign of life that a verdict, now read back, did not know of.
-    pub(super) fn take_contested(&mut self) -> Option<Sign> {
-        let contested = self.contested.take_if(|contested| contested.read_back)?;
-        Some(Sign {
-            offset: contested.sign,
-            traceparent: None,
-        })
     }
 
     /// When there is next something to decide.
