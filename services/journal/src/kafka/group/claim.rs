@@ -161,16 +161,56 @@ impl Claim for KafkaClaim {
 
     async fn commit(&mut self, records: Vec<NewRecord>, next: Offset) -> Result<Vec<Position>, CommitError> {
         let inner = Arc::clone(&self.inner);
-        tokio::task::spawn_blocking(move || inner.commit(&records, next))
-            .await
-            .unwrap_or_else(|error| {
-                Err(CommitError::Unknown {
-                    reason: error.to_string(),
-                })
-            })
+        let settings = &inner.member.place.settings;
+        // The transaction, and its end without effect, each within the timeout.
+        let longest = settings.transaction_timeout * 2 + settings.request_timeout;
+        ended(longest, move || inner.commit(&records, next)).await
     }
 
     async fn revoked(&mut self) {
         self.inner.hold.revoked().cancelled().await;
+    }
+}
+
+/// Waits for what blocks until a transaction has ended. librdkafka keeps no deadline while it waits for the
+/// group's coordinator to come back, and may wait for ever: whoever waits longer than `longest` leaves that to
+/// its thread. The next owner fences the producer.
+async fn ended<T: Send + 'static>(
+    longest: Duration,
+    commit: impl FnOnce() -> Result<T, CommitError> + Send + 'static,
+) -> Result<T, CommitError> {
+    let unknown = |reason: String| Err(CommitError::Unknown { reason });
+    match tokio::time::timeout(longest, tokio::task::spawn_blocking(commit)).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(error)) => unknown(error.to_string()),
+        Err(_) => unknown(format!("librdkafka did not end it within {longest:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_commit_that_never_ends_is_left_to_its_thread() {
+        let (end, wait) = mpsc::channel::<()>();
+        let stuck = move || {
+            wait.recv().map_err(|error| CommitError::Unknown {
+                reason: error.to_string(),
+            })
+        };
+        let outcome = ended(Duration::from_millis(10), stuck).await;
+        assert!(
+            matches!(&outcome, Err(CommitError::Unknown { reason }) if reason.contains("did not end")),
+            "{outcome:?}"
+        );
+        drop(end);
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_ends_says_how() {
+        assert_eq!(ended(Duration::from_secs(5), || Ok(7)).await, Ok(7));
     }
 }
