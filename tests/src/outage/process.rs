@@ -192,7 +192,7 @@ impl Node {
                     format!("{} gave up starting, and was started again", self.role),
                     1,
                 );
-                let said = self.said();
+                let said = self.said().to_lowercase();
                 let excused = ["did not answer", "unavailable", "cannot connect to", "timed out"];
                 if status.code() != Some(1) || !excused.iter().any(|excuse| said.contains(excuse)) {
                     self.findings
