@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
@@ -67,16 +68,20 @@ pub(crate) struct Running {
     client: Client,
     child: Child,
     output: Lines<BufReader<ChildStdout>>,
+    /// Its temporary files.
+    _scratch: TempDir,
 }
 
 impl Running {
     /// Starts `client` on a stream; it ends by itself after `count` events.
     pub(crate) fn start(client: Client, url: &str, token: &str, count: usize) -> Self {
+        let scratch = tempfile::tempdir().expect("a directory");
         let mut child = client
             .command()
             .args([url, &count.to_string()])
             .env("WAKELINE_TOKEN", token)
             .env("NODE_PATH", installed().join("node_modules"))
+            .env("TMPDIR", scratch.path())
             .env_remove("http_proxy")
             .env_remove("HTTP_PROXY")
             .stdin(Stdio::null())
@@ -90,6 +95,7 @@ impl Running {
             client,
             child,
             output,
+            _scratch: scratch,
         }
     }
 

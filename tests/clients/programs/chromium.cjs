@@ -1,7 +1,7 @@
 // The events of a stream as a page in headless Chromium sees them: it serves the page, and the page tells
 // it what came. The page is of another origin than the stream.
 const { spawn } = require("node:child_process");
-const { mkdtempSync, readFileSync, rmSync } = require("node:fs");
+const { mkdtempSync, readFileSync } = require("node:fs");
 const { createServer } = require("node:http");
 const { tmpdir } = require("node:os");
 const { join } = require("node:path");
@@ -11,6 +11,8 @@ let count = Number(process.argv[3]);
 // An EventSource cannot set headers.
 stream.searchParams.set("token", process.env.WAKELINE_TOKEN);
 
+// The directory for temporary files is this run's own, and goes with it: the browser's processes write to
+// their profile until the last one has ended.
 const profile = mkdtempSync(join(tmpdir(), "chromium-"));
 let browser;
 
@@ -43,8 +45,5 @@ server.listen(0, "127.0.0.1", () => {
   ];
   browser = spawn("chromium", [...flags, page], { stdio: ["ignore", "ignore", "inherit"] });
   browser.on("error", (error) => { throw error; });
-  browser.on("exit", () => {
-    rmSync(profile, { recursive: true, force: true, maxRetries: 10 });
-    process.exit(count === 0 ? 0 : 1);
-  });
+  browser.on("exit", () => process.exit(count === 0 ? 0 : 1));
 });
