@@ -108,6 +108,15 @@ wait_gone() {
   rm -f "$file"
 }
 
+# A process that becomes another program, as `run` does, has no command line for a moment: it is no less alive.
+is_alive() {
+  local pid
+  running_pid "$1" >/dev/null && return
+  pid=$(cat "$DIR/pids/$1.pid" 2>/dev/null) && is_exiting "$pid" && return
+  # Whatever it was becoming a moment ago, it is now.
+  running_pid "$1" >/dev/null
+}
+
 # A process on its way out has lost its command line, but may still hold its files. A zombie holds none.
 is_exiting() {
   local state

@@ -178,7 +178,7 @@ wait_ready() {
   local name deadline=$((SECONDS + READY_DEADLINE_S))
   for name in "$@"; do
     until is_ready "$name"; do
-      running_pid "$name" >/dev/null || give_up "$name" "died"
+      is_alive "$name" || give_up "$name" "died"
       ((SECONDS < deadline)) || give_up "$name" "is not ready after $READY_DEADLINE_S s"
       sleep 0.1
     done

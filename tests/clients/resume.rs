@@ -103,16 +103,19 @@ async fn resumes_exactly(client: Client, way: Way) {
     }
     let visits = cutter.visits();
     assert!(visits.len() > 3, "{who}: was cut {} times", visits.len() - 1);
+    // What passed the cutter may not have reached the client: a reset throws away what was not read yet. But who has
+    // asked from a position never loses it again, and the last visit, after the node's end, has one.
     let mut has_position = false;
     for visit in &visits {
-        // A cut may come before the first id.
-        assert!(
-            visit.asked(client).is_some() || !has_position,
-            "{who}: {}",
-            visit.head
-        );
-        has_position |= visit.last_cursor(client).is_some();
+        let asks = visit.asked(client).is_some();
+        assert!(asks || !has_position, "{who}: {}", visit.head);
+        has_position |= asks;
     }
+    assert!(
+        has_position,
+        "{who}: {} visits, none from a position",
+        visits.len()
+    );
 }
 
 fn plan(client: Client, random: &mut SmallRng) -> Plan {
