@@ -7,11 +7,12 @@
 //! | part | holds |
 //! |---|---|
 //! | [`actions`] | what is done to whom, and when |
+//! | [`calm`] | what happens after the storm |
 //! | [`checks`] | what must hold afterwards |
 //! | [`faults`] | a projector's fault points, armed from outside |
 //! | [`findings`] | what did not hold, and what was counted |
 //! | [`load`] | senders, and the record of what was acknowledged |
-//! | [`measure`] | how long each partition stood still |
+//! | [`measure`] | how long each outage lasts, alone |
 //! | [`process`] | a node as a process |
 //! | [`proxy`] | a connection that can be stalled and cut |
 //! | [`run`] | the course of a run |
@@ -20,6 +21,7 @@
 //! | [`viewers`] | clients of streams |
 
 pub mod actions;
+pub mod calm;
 pub mod checks;
 pub mod faults;
 pub mod findings;

@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::builder::PossibleValuesParser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser};
 use rand::RngExt as _;
+use tests::outage::actions::{Action, Choice};
 use tests::outage::faults;
 use tests::outage::process::NODE;
 use tests::outage::run::{Options, run};
@@ -18,7 +21,8 @@ struct Arguments {
     /// How long things are disturbed
     #[arg(long, default_value_t = 5.0)]
     minutes: f64,
-    /// Draws the same actions, events and clients again
+    /// Draws the same actions and clients again, and about the same events: what is sent again, and who is silent
+    /// meanwhile, is a matter of time
     #[arg(long)]
     seed: Option<u64>,
     /// Clients of streams
@@ -36,6 +40,9 @@ struct Arguments {
     /// Only actions whose name begins so, such as Kill
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
+    /// No action of this name; may stand several times
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Action::NAMES))]
+    without: Vec<String>,
 }
 
 fn main() -> ExitCode {
@@ -45,6 +52,14 @@ fn main() -> ExitCode {
         return as_node(arguments);
     }
     let arguments = Arguments::parse();
+    let choice = Choice {
+        only: arguments.only,
+        without: arguments.without,
+    };
+    if choice.is_empty() {
+        let error = Arguments::command().error(ErrorKind::ValueValidation, "no action is left to draw");
+        error.exit();
+    }
     let options = Options {
         storm: if arguments.small {
             Duration::from_secs(30)
@@ -57,7 +72,7 @@ fn main() -> ExitCode {
         clients: if arguments.small { 48 } else { arguments.clients },
         measured: if arguments.small { 0 } else { arguments.measured },
         logs: arguments.logs,
-        only: arguments.only,
+        choice,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     if runtime.expect("a runtime").block_on(Box::pin(run(&options))) {

@@ -44,7 +44,66 @@ pub enum Action {
     Rebuild(u32),
 }
 
+/// Which actions are drawn.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// Only those whose name begins so.
+    pub only: Option<String>,
+    /// None of these.
+    pub without: Vec<String>,
+}
+
+impl Choice {
+    /// Whether an action of that name is drawn.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.only
+            .as_ref()
+            .is_none_or(|only| name.starts_with(only.as_str()))
+            && self.without.iter().all(|without| without != name)
+    }
+
+    /// Whether nothing is left to draw.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !Action::NAMES.iter().any(|name| self.has(name))
+    }
+}
+
 impl Action {
+    /// The names of all.
+    pub const NAMES: [&str; 11] = [
+        "Kill",
+        "Freeze",
+        "Drain",
+        "DieAt",
+        "KillBroker",
+        "FreezeBroker",
+        "KillCql",
+        "FreezeCql",
+        "Stall",
+        "Cut",
+        "Rebuild",
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kill(..) => "Kill",
+            Self::Freeze(..) => "Freeze",
+            Self::Drain(_) => "Drain",
+            Self::DieAt(_) => "DieAt",
+            Self::KillBroker(..) => "KillBroker",
+            Self::FreezeBroker(..) => "FreezeBroker",
+            Self::KillCql(_) => "KillCql",
+            Self::FreezeCql(_) => "FreezeCql",
+            Self::Stall(..) => "Stall",
+            Self::Cut(_) => "Cut",
+            Self::Rebuild(_) => "Rebuild",
+        }
+    }
+
     /// Draws one.
     pub fn draw(random: &mut SmallRng) -> Self {
         let node = random.random_range(0..INGESTS + PROJECTORS + GATEWAYS);
@@ -82,14 +141,14 @@ impl Action {
     }
 }
 
-/// Does one thing after another, some at once, until `end`.
-pub async fn storm(stage: &Stage, seed: u64, end: Instant, only: Option<&str>) {
+/// Does one thing after another, some at once, until `end`. Something must be left to draw.
+pub async fn storm(stage: &Stage, seed: u64, end: Instant, choice: &Choice) {
     let mut random = SmallRng::seed_from_u64(seed);
     let mut under_way: JoinSet<Vec<String>> = JoinSet::new();
     let mut claimed: Vec<String> = Vec::new();
     while Instant::now() < end {
         let action = Action::draw(&mut random);
-        if only.is_some_and(|only| !format!("{action:?}").starts_with(only)) {
+        if !choice.has(action.name()) {
             continue;
         }
         let claims = action.claims();
@@ -110,5 +169,31 @@ pub async fn storm(stage: &Stage, seed: u64, end: Instant, only: Option<&str>) {
     }
     while let Some(done) = under_way.join_next().await {
         done.expect("an action");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_action_is_drawn_under_its_name() {
+        let mut random = SmallRng::seed_from_u64(1);
+        let drawn: std::collections::BTreeSet<&str> =
+            (0..10_000).map(|_| Action::draw(&mut random).name()).collect();
+        assert_eq!(drawn, Action::NAMES.into_iter().collect());
+    }
+
+    #[test]
+    fn what_is_excluded_is_not_drawn() {
+        let choice = Choice {
+            only: Some("Kill".to_owned()),
+            without: vec!["Kill".to_owned()],
+        };
+        let left: Vec<&str> = Action::NAMES
+            .into_iter()
+            .filter(|name| choice.has(name))
+            .collect();
+        assert_eq!(left, ["KillBroker", "KillCql"]);
     }
 }

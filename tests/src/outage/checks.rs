@@ -1,16 +1,28 @@
 //! What must hold once everything runs again and nobody sends.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod clients;
+mod silence;
+mod tables;
 
-use node::storage::Opened;
-use projector::rebuild::{self, Options, Refold};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use projector::Point;
 use serde_json::Value;
 
+use super::actions::Choice;
 use super::findings::Findings;
-use super::load::{Sent, TENANTS, is_mortal};
+use super::load::{OfDevice, Sent, TENANTS};
 use super::truth::{Device, Logged, Stated, Truth};
-use super::viewers::{Seen, Viewer, stable};
+use super::viewers::{CUT_WHILE_EXCHANGED, stable};
 use crate::api::Api;
+
+pub use clients::viewers;
+pub use silence::silences;
+pub use tables::{counts, counts_of_the_living, fold};
+
+/// A run that is disturbed for so long shows everything that it is to show.
+const WHOLE: Duration = Duration::from_secs(300);
 
 /// Documents by device, as the tables show them.
 pub type Documents = BTreeMap<Device, Value>;
@@ -32,21 +44,13 @@ pub async fn documents(gateway: &Api) -> Documents {
 
 /// What was acknowledged is in the log, in the order of each device, and nothing else is.
 pub fn acknowledged(truth: &Truth, sent: &Sent, findings: &Findings) {
-    let mut events = truth.events.clone();
-    let (mut count, mut twice) = (0, 0);
+    let mut others = truth.events.clone();
+    let mut count = 0;
     for ((tenant, device), of_device) in sent {
-        let logged = events
+        let logged = others
             .remove(&((*tenant).to_owned(), device.clone()))
             .unwrap_or_default();
-        let mut firsts = Vec::new();
-        let mut known = BTreeSet::new();
-        for event in logged.iter().filter(|event| !event.reaction) {
-            if known.insert(event.id.clone()) {
-                firsts.push(event.id.clone());
-            } else {
-                twice += 1;
-            }
-        }
+        let firsts = firsts(device, &logged, of_device, findings);
         count += firsts.len() as u64;
         if let Some(at) = first_difference(&firsts, &of_device.ids) {
             findings.violation(
@@ -61,16 +65,38 @@ pub fn acknowledged(truth: &Truth, sent: &Sent, findings: &Findings) {
             );
         }
     }
-    for (device, logged) in events {
+    for (device, logged) in others {
         findings.violation(
             "events that nobody sent",
             format!("{device:?}: {:?}", around(&logged, 0)),
         );
     }
     findings.count("events acknowledged", count);
-    findings.count("events twice in the log, by retries", twice);
-    let reactions = truth.events.values().flatten().filter(|event| event.reaction);
+    let reactions = truth.events.values().flatten();
+    let reactions = reactions.filter(|event| event.reaction.is_some());
     findings.count("events of the reactor", reactions.count() as u64);
+}
+
+/// The ids of a device's events in the order in which each is there first. One is there again only if it was
+/// sent again.
+fn firsts(device: &str, logged: &[Logged], of_device: &OfDevice, findings: &Findings) -> Vec<String> {
+    let mut firsts = Vec::new();
+    let mut times: BTreeMap<&str, u32> = BTreeMap::new();
+    for event in logged.iter().filter(|event| event.reaction.is_none()) {
+        let times = times.entry(&event.id).or_default();
+        *times += 1;
+        if *times == 1 {
+            firsts.push(event.id.clone());
+            continue;
+        }
+        findings.count("events twice in the log, by retries", 1);
+        let sent = 1 + of_device.again.get(&event.id).copied().unwrap_or_default();
+        if *times > sent {
+            let evidence = format!("{device}, sent {sent} times, and for the {times}th time: {event:?}");
+            findings.violation("an event stands in the log more often than it was sent", evidence);
+        }
+    }
+    firsts
 }
 
 /// Every change of state is there once, in order, and the last is what the tables show.
@@ -120,8 +146,7 @@ pub fn model(sent: &Sent, documents: &Documents, findings: &Findings) {
     for ((tenant, device), of_device) in sent {
         let document = documents.get(&((*tenant).to_owned(), device.clone()));
         let n = document.and_then(|document| document["fields"]["n"].as_u64());
-        // A retry that arrives after its device's deletion makes it anew, which no model of ours foretells.
-        if !is_mortal(device) && n != of_device.n.map(|n| n as u64) {
+        if n.is_none() || n != of_device.n.map(|n| n as u64) {
             findings.violation(
                 "a document does not hold the last event",
                 format!("{tenant}/{device}: n is {n:?}, sent {:?}", of_device.n),
@@ -130,127 +155,18 @@ pub fn model(sent: &Sent, documents: &Documents, findings: &Findings) {
     }
 }
 
-/// Every client saw exactly its part of the log.
-pub fn viewers(viewers: &[Viewer], truth: &Truth, documents: &Documents, findings: &Findings) {
-    for viewer in viewers {
-        match &viewer.seen {
-            Seen::Events(seen) => events_of(viewer, seen, truth, findings),
-            Seen::Devices(map) => {
-                let mut expected: BTreeMap<String, Value> = BTreeMap::new();
-                for ((tenant, id), document) in documents {
-                    if *tenant == viewer.tenant && wants(viewer, id) {
-                        expected.insert(id.clone(), stable(document));
-                    }
-                }
-                for id in expected
-                    .keys()
-                    .chain(map.documents.keys())
-                    .collect::<BTreeSet<_>>()
-                {
-                    let (has, should) = (map.documents.get(id), expected.get(id));
-                    if has != should {
-                        findings.violation(
-                            "a client's map is not the tables",
-                            format!("{}: {id}: has {has:?}, should have {should:?}", viewer.named()),
-                        );
-                    }
-                }
-            }
-        }
+/// A long run has done what it is there for.
+pub fn shown(storm: Duration, choice: &Choice, findings: &Findings) {
+    if storm < WHOLE {
+        return;
     }
-}
-
-fn wants(viewer: &Viewer, device: &str) -> bool {
-    viewer
-        .devices
-        .as_ref()
-        .is_none_or(|devices| devices.contains(device))
-}
-
-fn events_of(viewer: &Viewer, seen: &BTreeMap<String, Vec<u64>>, truth: &Truth, findings: &Findings) {
-    let mut others: BTreeSet<&String> = seen.keys().collect();
-    for ((tenant, device), logged) in &truth.events {
-        if *tenant != viewer.tenant || !wants(viewer, device) {
-            continue;
-        }
-        others.remove(device);
-        let kinds = viewer.kinds.as_ref();
-        let logged: Vec<&Logged> = logged
-            .iter()
-            .filter(|event| kinds.is_none_or(|kinds| kinds.contains(event.kind)))
-            .collect();
-        let expected: Vec<u64> = logged.iter().map(|event| event.mark).collect();
-        let seen = seen.get(device).map_or(&[][..], Vec::as_slice);
-        findings.count("events checked at clients", expected.len() as u64);
-        if let Some(at) = first_difference(&expected, seen) {
-            let known: Vec<Option<&&Logged>> = around(seen, at)
-                .iter()
-                .map(|mark| logged.iter().find(|event| event.mark == *mark))
-                .collect();
-            findings.violation(
-                "a client's events are not the log",
-                format!(
-                    "{}: {device} from event {at} of {} on (received {}): expected {:?}, received {known:?}",
-                    viewer.named(),
-                    expected.len(),
-                    seen.len(),
-                    around(&logged, at),
-                ),
-            );
-        }
-    }
-    if !others.is_empty() {
-        findings.violation(
-            "a client's events are not the log",
-            format!("{}: also {others:?}", viewer.named()),
-        );
-    }
-}
-
-/// The tables are what `wakeline.state` says, and what folding every event anew gives.
-pub async fn fold(opened: &Opened, findings: &Findings) {
-    let options = Options::default();
-    let refold = Refold {
-        since: 0,
-        write_to: None,
-    };
-    let compared = rebuild::compare(&opened.journal, &opened.store, &options, &|_| ()).await;
-    let folded = rebuild::refold(&opened.journal, &opened.store, &options, refold, &|_| ()).await;
-    for (what, comparison) in [
-        ("wakeline.state", compared),
-        ("the fold of wakeline.events", folded),
-    ] {
-        match comparison {
-            Ok(comparison) if comparison.different == 0 => {
-                findings.count(format!("documents equal to {what}"), comparison.devices);
-            }
-            other => findings.violation("the tables are not the log", format!("not {what}: {other:?}")),
-        }
-    }
-}
-
-/// The summary is what counting every document gives.
-pub async fn summary(gateway: &Api, documents: &Documents, findings: &Findings) {
-    for tenant in TENANTS {
-        let told = gateway.get(&format!("/v1/summary?tenant={tenant}")).await.json;
-        let of_tenant = || documents.iter().filter(|((of, _), _)| of == tenant);
-        for status in ["ONLINE", "STALE", "OFFLINE"] {
-            let counted = of_tenant()
-                .filter(|(_, document)| document["status"] == status)
-                .count() as u64;
-            if told[status].as_u64() != Some(counted) {
-                findings.violation(
-                    "counts are wrong",
-                    format!("{tenant}: {counted} are {status}, told {told}"),
-                );
-            }
-        }
-        let total = of_tenant().count() as u64;
-        if told["total"].as_u64() != Some(total) {
-            findings.violation(
-                "counts are wrong",
-                format!("{tenant}: {total} in all, told {told}"),
-            );
+    let points = Point::ALL
+        .iter()
+        .map(|point| ("DieAt", format!("kills at {point:?}")));
+    let turned = [("Rebuild", CUT_WHILE_EXCHANGED.to_owned())];
+    for (action, what) in points.chain(turned) {
+        if choice.has(action) && findings.counted(&what) == 0 {
+            findings.violation("not shown", what);
         }
     }
 }

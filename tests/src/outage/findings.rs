@@ -77,6 +77,21 @@ impl Findings {
             .push(duration);
     }
 
+    /// What took longer than `max` took too long.
+    pub fn at_most(&self, what: &str, max: Duration) {
+        let worst = self
+            .lock()
+            .durations
+            .get(what)
+            .and_then(|all| all.iter().max().copied());
+        if let Some(worst) = worst.filter(|worst| *worst > max) {
+            self.violation(
+                "a recovery takes too long",
+                format!("{what}: {worst:.2?}, {max:?} at most"),
+            );
+        }
+    }
+
     /// Whether everything held.
     #[must_use]
     pub fn none(&self) -> bool {
@@ -87,7 +102,8 @@ impl Findings {
     #[must_use]
     pub fn summary(&self) -> String {
         let mut inner = self.lock();
-        let mut lines = vec![String::new(), "counts".to_owned()];
+        let kills = inner.counts.get("kills").copied().unwrap_or_default();
+        let mut lines = vec![String::new(), format!("{kills} kills"), "counts".to_owned()];
         lines.extend(
             inner
                 .counts

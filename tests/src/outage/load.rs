@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::findings::Findings;
 use crate::api::Api;
 
-/// Tenants; both have devices of the same names.
+/// Tenants; their depots have the same names, and no other devices do.
 pub const TENANTS: [&str; 2] = ["fleet", "other"];
 /// Devices of each tenant.
 pub const DEVICES: usize = 24;
@@ -37,6 +37,8 @@ pub type Device = (&'static str, String);
 pub struct OfDevice {
     /// Ids in the order in which they were sent.
     pub ids: Vec<String>,
+    /// How often each id was sent again: so often it may stand in the log once more.
+    pub again: BTreeMap<String, u32>,
     /// `fields.n` as the last telemetry left it; `None` when the device was deleted since.
     pub n: Option<usize>,
 }
@@ -44,14 +46,16 @@ pub struct OfDevice {
 /// What was sent.
 pub type Sent = BTreeMap<Device, OfDevice>;
 
-/// The name of a device.
-#[must_use]
-pub fn device(number: usize) -> String {
-    if number.is_multiple_of(5) {
-        format!("depot/{number}")
-    } else {
-        format!("bus-{number}")
-    }
+/// The names of a tenant's devices.
+pub fn devices(tenant: &str) -> impl Iterator<Item = String> + use<> {
+    let vehicle = if tenant == TENANTS[0] { "bus" } else { "tram" };
+    (0..DEVICES).map(move |number| {
+        if number.is_multiple_of(5) {
+            format!("depot/{number}")
+        } else {
+            format!("{vehicle}-{number}")
+        }
+    })
 }
 
 /// Devices that are deleted now and then, and come again.
@@ -90,7 +94,7 @@ impl Load {
             for number in 0..SENDERS {
                 let sender = Sender {
                     tenant,
-                    devices: (number..DEVICES).step_by(SENDERS).map(device).collect(),
+                    devices: devices(tenant).skip(number).step_by(SENDERS).collect(),
                     ingest: ingest.to_vec(),
                     random: SmallRng::seed_from_u64(random.random()),
                     sent: Sent::new(),
@@ -108,7 +112,7 @@ impl Load {
         }
     }
 
-    /// Ends the flow, then sends one last event of every device. What was sent.
+    /// Ends the flow, then sends the last events of every device. What was sent.
     pub async fn finish(mut self) -> Sent {
         self.stop.send_replace(true);
         let mut sent = Sent::new();
@@ -128,7 +132,7 @@ impl Sender {
             tokio::time::sleep(Duration::from_millis(self.random.random_range(100..350))).await;
         }
         let devices = self.devices.clone();
-        let canaries = devices.iter().map(|device| self.canary(device)).collect();
+        let canaries = devices.iter().flat_map(|device| self.canaries(device)).collect();
         self.deliver(canaries, &stopped).await;
         self
     }
@@ -146,6 +150,7 @@ impl Sender {
                 return;
             }
             self.findings.count("events sent again", waiting.len() as u64);
+            self.note_again(&waiting);
             if *stopped.borrow() && settling.get_or_insert_with(Instant::now).elapsed() > SETTLE_MAX {
                 self.findings.violation(
                     "ingest does not recover",
@@ -154,6 +159,15 @@ impl Sender {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(self.random.random_range(50..250))).await;
+        }
+    }
+
+    fn note_again(&mut self, waiting: &VecDeque<Value>) {
+        for event in waiting {
+            let device = (self.tenant, text(event, "device"));
+            if let Some(sent) = self.sent.get_mut(&device) {
+                *sent.again.entry(text(event, "id")).or_default() += 1;
+            }
         }
     }
 
@@ -227,10 +241,22 @@ impl Sender {
         Some(self.record(&device, n, body, ""))
     }
 
-    fn canary(&mut self, device: &str) -> Value {
-        let n = self.number_of(device);
-        let body = json!({"kind": "telemetry", "fields": {"n": n, "canary": true}});
-        self.record(device, n, body, CANARY)
+    /// The last events of a device, one of each kind that clients may have asked for alone.
+    fn canaries(&mut self, device: &str) -> Vec<Value> {
+        let mut bodies = vec![json!({"kind": "log", "level": "info", "message": "the last one"})];
+        if is_mortal(device) {
+            bodies.push(json!({"kind": "deleted"}));
+        }
+        bodies.push(json!({"kind": "telemetry", "fields": {"canary": true}}));
+        let mut events = Vec::new();
+        for mut body in bodies {
+            let n = self.number_of(device);
+            if body["kind"] == "telemetry" {
+                body["fields"]["n"] = json!(n);
+            }
+            events.push(self.record(device, n, body, CANARY));
+        }
+        events
     }
 
     fn number_of(&self, device: &str) -> usize {

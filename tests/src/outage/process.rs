@@ -21,10 +21,14 @@ pub const NODE: &str = "node";
 const START_MAX: Duration = Duration::from_secs(90);
 /// Longest graceful end: the nodes' `drain`, and a little.
 const DRAIN_MAX: Duration = Duration::from_secs(14);
+/// See `--stale-after`.
+pub const STALE_AFTER: Duration = Duration::from_secs(4);
+/// See `--offline-after`.
+pub const OFFLINE_AFTER: Duration = Duration::from_secs(8);
 /// Before a node that gave up is started again.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
 /// What nodes are told.
-const SETTINGS: [&str; 21] = [
+const SETTINGS: [&str; 23] = [
     "--admin-token",
     ADMIN_TOKEN,
     "--log-json",
@@ -40,6 +44,9 @@ const SETTINGS: [&str; 21] = [
     "2s",
     "--gateway-keep-alive-jitter",
     "200ms",
+    // A snapshot of a few devices has pages, so that it can be cut between them.
+    "--gateway-page-documents",
+    "4",
     "--partitions",
     "8",
     "--default-spread",
@@ -123,20 +130,35 @@ impl Node {
 
     /// Ends it as a crash would.
     pub async fn kill(&mut self) {
+        self.check_alive();
         if let Some(mut child) = self.child.take() {
             child.kill().await.expect("killed");
         }
     }
 
     /// `STOP`, `CONT` or `TERM`.
-    pub async fn signal(&self, signal: &str) {
+    pub async fn signal(&mut self, signal: &str) {
+        self.check_alive();
         let Some(id) = self.child.as_ref().and_then(Child::id) else {
             return;
         };
         let told = Command::new("kill")
             .args(["-s", signal, &id.to_string()])
             .status();
-        assert!(told.await.expect("kill").success(), "{} is gone", self.name);
+        if !told.await.expect("kill").success() {
+            self.check_alive();
+        }
+    }
+
+    /// That it has ended although nobody ended it is a finding; then it is no process any more. Whether it lives.
+    pub fn check_alive(&mut self) -> bool {
+        let Some(status) = self.has_ended() else {
+            return true;
+        };
+        self.child = None;
+        let evidence = format!("{}: {status}; {}", self.name, self.said());
+        self.findings.violation("a node ends by itself", evidence);
+        false
     }
 
     /// Asks it to end, and waits; too long is a finding.

@@ -4,6 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use node::config::Config;
+use node::storage::{self, OpenError, Opened};
+use prometheus::Registry;
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -53,6 +56,20 @@ impl Servers {
             }
         }
         servers
+    }
+
+    /// The log, and the tables that serve now, past every proxy.
+    ///
+    /// # Errors
+    /// When one of them is away.
+    pub async fn open(&self) -> Result<Opened, OpenError> {
+        let config = Config {
+            kafka: self.kafka.clone(),
+            cql: vec![self.cql.to_string()],
+            allow_weak_durability: true,
+            ..Config::default()
+        };
+        Box::pin(storage::open(&config, &node::system_clock(), &Registry::new())).await
     }
 
     /// `kill`, `start`, `freeze` or `thaw`. The error is what it said.

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use journal::{Journal, Offset, Partition, Topic};
-use schemas::{Body, Change, Event, json};
+use schemas::event::{PresenceReason, Status};
+use schemas::{Body, Change, Event, Micros, json};
 use serde_json::Value;
+use state::fold::is_sign_of_life;
 
 use super::viewers::mark;
 
@@ -24,8 +26,23 @@ pub struct Logged {
     pub kind: &'static str,
     /// As clients tell it from others.
     pub mark: u64,
-    /// What the reactor says, if it is one of its own.
-    pub reaction: bool,
+    /// When the device says that it was; of a verdict of silence: when its time had run out.
+    pub occurred_at: Micros,
+    /// When it was received; of the reactor's: when it was decided.
+    pub received_at: Micros,
+    /// Whether the device itself sent it, or is said to live.
+    pub is_life: bool,
+    /// What the reactor says, if it is one of its own. Nobody else in a run speaks of presence.
+    pub reaction: Option<Reaction>,
+}
+
+/// What the reactor says of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reaction {
+    /// From now on.
+    pub status: Option<Status>,
+    /// Because it was silent.
+    pub of_silence: bool,
 }
 
 /// A state record.
@@ -97,7 +114,20 @@ impl Truth {
             id: event.id.to_string(),
             kind,
             mark: mark(&event.id, kind),
-            reaction: matches!(&event.body, Body::Presence(_)),
+            occurred_at: event.occurred_at,
+            received_at: event.received_at,
+            is_life: is_sign_of_life(&event),
+            reaction: reaction(&event.body),
         });
     }
+}
+
+fn reaction(body: &Body) -> Option<Reaction> {
+    let Body::Presence(presence) = body else {
+        return None;
+    };
+    Some(Reaction {
+        status: presence.status,
+        of_silence: presence.reason == PresenceReason::Silence,
+    })
 }

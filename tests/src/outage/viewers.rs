@@ -1,87 +1,41 @@
 //! Clients of streams: cut by what happens to them, and back with the id of the last frame that they read.
 
+mod board;
 mod documents;
+mod plan;
+mod turner;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
-use rand::seq::IteratorRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::error::Elapsed;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+pub use board::{Board, Canary, Phase, Status};
 pub use documents::{Map, stable};
+pub use turner::CUT_WHILE_EXCHANGED;
 
 use super::findings::Findings;
-use super::load::{CANARY, DEVICES, TENANTS, device, text};
+use super::load::{CANARY, text};
 use crate::api::Api;
 use crate::stream::{Carrier, Ended, Frame, Streaming};
+use plan::Plan;
 
 /// How long a client waits for any frame: keep-alives come every 2 s.
 const SILENCE_MAX: Duration = Duration::from_secs(8);
 /// How long it waits for a connection.
 const CONNECT_MAX: Duration = Duration::from_secs(6);
+/// Milliseconds before it connects again.
+const PAUSE_MS: Range<u64> = 30..300;
 /// How long the last reading to the end may take, when nothing is disturbed any more.
 const END_MAX: Duration = Duration::from_secs(60);
-/// A connection that ends so long after its gateway's trouble ended for another reason.
-const CAUSE_MAX: Duration = Duration::from_secs(20);
-
-/// What the run sees of a client.
-#[derive(Debug, Clone, Default)]
-pub struct Status {
-    /// Which gateway it is connected to, since when.
-    pub connection: Option<(usize, Instant)>,
-    /// Connections that ended.
-    pub cuts: u32,
-    /// When the last of them ended.
-    pub cut_at: Option<Instant>,
-    /// Devices whose last event it has not seen.
-    pub canaries: BTreeSet<String>,
-}
-
-/// Shared between the run and its clients.
-#[derive(Default)]
-pub struct Board {
-    statuses: Vec<Mutex<Status>>,
-    /// What was done to each gateway last, and when.
-    trouble: [Mutex<Option<(String, Instant)>>; 2],
-}
-
-impl Board {
-    /// For so many clients.
-    #[must_use]
-    pub fn new(clients: usize) -> Self {
-        Self {
-            statuses: (0..clients).map(|_| Mutex::default()).collect(),
-            trouble: Default::default(),
-        }
-    }
-
-    /// Says that something is done to a gateway.
-    pub fn trouble(&self, gateway: usize, what: &str) {
-        *lock(&self.trouble[gateway]) = Some((what.to_owned(), Instant::now()));
-    }
-
-    /// What every client is doing.
-    #[must_use]
-    pub fn all(&self) -> Vec<Status> {
-        self.statuses.iter().map(|status| lock(status).clone()).collect()
-    }
-
-    fn update(&self, client: usize, change: impl FnOnce(&mut Status)) {
-        change(&mut lock(&self.statuses[client]));
-    }
-
-    fn cause(&self, gateway: usize) -> Option<(String, Instant)> {
-        let trouble = lock(&self.trouble[gateway]).clone();
-        trouble.filter(|(_, at)| at.elapsed() < CAUSE_MAX)
-    }
-}
 
 /// What a client has seen.
 #[derive(Debug)]
@@ -90,6 +44,12 @@ pub enum Seen {
     Events(BTreeMap<String, Vec<u64>>),
     /// View `devices`.
     Devices(Map),
+}
+
+impl Seen {
+    const fn events() -> Self {
+        Self::Events(BTreeMap::new())
+    }
 }
 
 /// An event as clients tell it from others.
@@ -106,12 +66,12 @@ pub struct Viewer {
     pub number: usize,
     /// Whose credential it has.
     pub tenant: &'static str,
-    /// The devices that it asked for; `None` for all.
-    pub devices: Option<BTreeSet<String>>,
     /// The kinds that it asked for; `None` for all.
     pub kinds: Option<BTreeSet<&'static str>>,
     /// What it has seen.
     pub seen: Seen,
+    /// The devices of which it may be told.
+    pub wanted: BTreeSet<String>,
     carrier: Carrier,
     query: String,
     cursor: Option<String>,
@@ -119,6 +79,9 @@ pub struct Viewer {
     random: SmallRng,
     board: Arc<Board>,
     findings: Findings,
+    turns: bool,
+    /// Since when its connection is open.
+    since: Instant,
     /// The connection before ended then, and why.
     away: Option<(String, Instant)>,
 }
@@ -131,11 +94,26 @@ enum Over {
     Complete,
 }
 
+/// When a connection is complete.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Until {
+    /// Never, but it may be stopped.
+    Stopped,
+    /// With so many documents of a snapshot, or its end.
+    Documents(usize),
+    /// So long after the end of the log was reached.
+    Live(Duration),
+    /// Once the end of the log is reached.
+    End,
+}
+
 impl Viewer {
-    /// The client `number` of `gateways`, which show what `tokens` may see.
+    /// The client `number` of `gateways`, which show what `tokens` may see. One that `turns` pages of snapshots
+    /// does that all along.
     #[must_use]
     pub fn new(
         number: usize,
+        turns: bool,
         gateways: &[Api; 2],
         tokens: &[String; 2],
         seed: u64,
@@ -143,79 +121,47 @@ impl Viewer {
         findings: &Findings,
     ) -> Self {
         let mut random = SmallRng::seed_from_u64(seed);
-        let which = number / 4 % TENANTS.len();
-        let of_events = number % 4 < 2;
-        let devices = random.random_bool(0.75).then(|| {
-            let count = random.random_range(1..6);
-            (0..DEVICES)
-                .map(device)
-                .sample(&mut random, count)
-                .into_iter()
-                .collect::<BTreeSet<_>>()
-        });
-        let kinds = (of_events && random.random_bool(0.3))
-            .then(|| BTreeSet::from(["presence", ["telemetry", "log", "deleted"][number % 3]]));
-        let mut query = String::new();
-        if let Some(devices) = &devices {
-            let names: Vec<String> = devices.iter().map(|name| name.replace('/', "%2F")).collect();
-            query.push_str(&format!("&device={}", names.join(",")));
-        }
-        if let Some(kinds) = &kinds {
-            query.push_str(&format!(
-                "&kind={}",
-                kinds.iter().copied().collect::<Vec<_>>().join(",")
-            ));
-        }
-        let seen = if of_events {
-            query.push_str("&view=events&since=earliest");
-            Seen::Events(BTreeMap::new())
+        let plan = if turns {
+            Plan::of_snapshots(number)
         } else {
-            let (snapshot, latest) = (random.random_bool(0.5), random.random_bool(0.4));
-            query.push_str("&view=devices");
-            query.push_str(if snapshot {
-                "&snapshot=true"
-            } else {
-                "&since=earliest"
-            });
-            query.push_str(if latest { "&deliver=latest" } else { "" });
-            Seen::Devices(Map::new(!snapshot && !latest))
+            Plan::draw(number, &mut random)
         };
-        let wanted = devices
-            .clone()
-            .unwrap_or_else(|| (0..DEVICES).map(device).collect());
-        let telemetry = kinds.as_ref().is_none_or(|kinds| kinds.contains("telemetry"));
-        board.update(number, |status| {
-            status.canaries = if telemetry { wanted } else { BTreeSet::new() };
-        });
+        board.update(number, |status| status.canaries = plan.canaries());
         Self {
             number,
-            tenant: TENANTS[which],
-            devices,
-            kinds,
-            seen,
+            wanted: plan.wanted(),
+            tenant: plan.tenant,
+            kinds: plan.kinds,
+            seen: plan.seen,
             carrier: [Carrier::Sse, Carrier::WebSocket][number % 2],
-            query: query.trim_start_matches('&').to_owned(),
+            query: plan.query,
             cursor: None,
-            gateways: gateways.clone().map(|gateway| gateway.with_token(&tokens[which])),
+            gateways: gateways
+                .clone()
+                .map(|gateway| gateway.with_token(&tokens[plan.which])),
             random,
             board: Arc::clone(board),
             findings: findings.clone(),
+            turns,
+            since: Instant::now(),
             away: None,
         }
     }
 
     /// Watches until stopped, then reads to the end of the log once more.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Self {
+        if self.turns {
+            self.turn(&mut stop).await;
+        }
         loop {
-            if let Over::Stopped = self.connection(&mut stop, false).await {
+            if let Over::Stopped = self.connection(&mut stop, Until::Stopped).await {
                 break;
             }
-            let pause = self.random.random_range(30..300);
-            tokio::time::sleep(Duration::from_millis(pause)).await;
+            sleep(Duration::from_millis(self.random.random_range(PAUSE_MS))).await;
         }
         let end = async {
-            while !matches!(self.connection(&mut stop, true).await, Over::Complete) {
-                tokio::time::sleep(Duration::from_millis(100)).await;
+            while !matches!(self.connection(&mut stop, Until::End).await, Over::Complete) {
+                sleep(Duration::from_millis(100)).await;
             }
         };
         if timeout(END_MAX, end).await.is_err() {
@@ -237,8 +183,8 @@ impl Viewer {
         )
     }
 
-    async fn connection(&mut self, stop: &mut watch::Receiver<bool>, last: bool) -> Over {
-        if *stop.borrow() && !last {
+    async fn connection(&mut self, stop: &mut watch::Receiver<bool>, until: Until) -> Over {
+        if *stop.borrow() && until != Until::End {
             return Over::Stopped;
         }
         if let (Seen::Devices(map), None) = (&mut self.seen, &self.cursor) {
@@ -255,58 +201,93 @@ impl Viewer {
             Ok(Ok(stream)) => stream,
             Ok(Err(ended)) => {
                 self.refused(&ended);
-                return Over::Cut;
+                return Over::Refused;
             }
-            Err(_) => return Over::Cut,
+            Err(_) => {
+                self.refused(&Ended::Eof);
+                return Over::Refused;
+            }
         };
         self.findings.count("connections", 1);
-        let since = Instant::now();
+        self.since = Instant::now();
+        let connection = Some((gateway, self.since));
         self.board
-            .update(self.number, |status| status.connection = Some((gateway, since)));
-        let over = loop {
-            let next = tokio::select! {
-                next = timeout(SILENCE_MAX, stream.next()) => next,
-                changed = stop.changed(), if !last => {
-                    changed.expect("the run goes on");
-                    break Over::Stopped;
-                }
-            };
-            if let Some(over) = self.over_with(next, last) {
-                break over;
-            }
-        };
+            .update(self.number, |status| status.connection = connection);
+        let over = self.follow(&mut stream, stop, until).await;
+        self.board.update(self.number, |status| status.connection = None);
+        if let Seen::Devices(map) = &mut self.seen {
+            map.resumed();
+        }
         if let Over::Cut = over {
             self.was_cut(gateway);
         }
         over
     }
 
-    /// Takes in what came next, and tells whether the connection is over with that.
-    fn over_with(&mut self, next: Result<Result<Frame, Ended>, Elapsed>, last: bool) -> Option<Over> {
+    async fn follow(
+        &mut self,
+        stream: &mut Streaming,
+        stop: &mut watch::Receiver<bool>,
+        until: Until,
+    ) -> Over {
+        let mut documents = 0;
+        let mut end: Option<Instant> = None;
+        loop {
+            let next = tokio::select! {
+                next = timeout(SILENCE_MAX, stream.next()) => next,
+                () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => return Over::Complete,
+                changed = stop.changed(), if until != Until::End => {
+                    changed.expect("the run goes on");
+                    return Over::Stopped;
+                }
+            };
+            let frame = match self.received(next) {
+                Ok(frame) => frame,
+                Err(over) => return over,
+            };
+            let is_end = frame.kind == "caught_up";
+            documents += usize::from(documents::is_of_snapshot(&frame));
+            match until {
+                Until::End if is_end => return Over::Complete,
+                Until::Documents(count) if is_end || documents == count => return Over::Complete,
+                Until::Live(duration) if is_end => end = Some(Instant::now() + duration),
+                Until::Stopped | Until::End | Until::Documents(_) | Until::Live(_) => {}
+            }
+        }
+    }
+
+    /// Takes in what came next, unless the connection is over with that.
+    fn received(&mut self, next: Result<Result<Frame, Ended>, Elapsed>) -> Result<Frame, Over> {
         match next {
             Ok(Ok(frame)) => {
                 self.take(&frame);
                 match frame.kind.as_str() {
-                    "caught_up" => {
-                        if let Some((cause, since)) = self.away.take() {
-                            self.findings
-                                .took(format!("client live again after {cause}"), since.elapsed());
-                        }
-                        last.then_some(Over::Complete)
-                    }
+                    "caught_up" => self.is_live(),
                     // Not taken in: a herd, or a gateway that is ending.
-                    "fault" => Some(Over::Refused),
-                    _ => None,
+                    "fault" => return Err(Over::Refused),
+                    _ => {}
                 }
+                Ok(frame)
             }
             Ok(Err(ended)) => {
                 self.closed(&ended);
-                Some(Over::Cut)
+                Err(Over::Cut)
             }
             Err(_) => {
                 self.findings.count("connections given up by their client", 1);
-                Some(Over::Cut)
+                if self.board.calm().is_some() {
+                    let evidence = format!("{}: nothing for {SILENCE_MAX:?}", self.named());
+                    self.findings.violation("a stream hangs", evidence);
+                }
+                Err(Over::Cut)
             }
+        }
+    }
+
+    fn is_live(&mut self) {
+        if let Some((cause, since)) = self.away.take() {
+            self.findings
+                .took(format!("client live again after {cause}"), since.elapsed());
         }
     }
 
@@ -316,7 +297,6 @@ impl Viewer {
         self.away
             .get_or_insert_with(|| cause.unwrap_or_else(|| ("another cut".to_owned(), now)));
         self.board.update(self.number, |status| {
-            status.connection = None;
             status.cuts += 1;
             status.cut_at = Some(now);
         });
@@ -325,7 +305,11 @@ impl Viewer {
     fn refused(&self, ended: &Ended) {
         match ended {
             Ended::Status(429 | 502 | 503 | 504, _) | Ended::Eof => {
-                self.findings.count("connections refused", 1)
+                self.findings.count("connections refused", 1);
+                if self.board.calm().is_some() {
+                    let evidence = format!("{}: {ended:?}, and nothing happens", self.named());
+                    self.findings.violation("a stream is refused", evidence);
+                }
             }
             Ended::Status(..) | Ended::Closed(_) => {
                 self.findings.violation(
@@ -337,9 +321,10 @@ impl Viewer {
     }
 
     fn closed(&self, ended: &Ended) {
-        if let Ended::Closed(code @ (4000.. | 1002 | 1003 | 1007 | 1008)) = ended {
-            self.findings
-                .violation("a stream is closed", format!("{}: {code}", self.named()));
+        let faulty = matches!(ended, Ended::Closed(4000..|1002| 1003 | 1007 | 1008 | 1011));
+        if faulty || self.board.calm().is_some() {
+            let evidence = format!("{}: {ended:?}", self.named());
+            self.findings.violation("a stream is closed", evidence);
         }
     }
 
@@ -358,44 +343,52 @@ impl Viewer {
             "deleted" => (self.tenant.to_owned(), text(&frame.data, "deleted")),
             _ => (self.tenant.to_owned(), String::new()),
         };
-        if tenant != self.tenant
-            || self
-                .devices
-                .as_ref()
-                .is_some_and(|mine| !name.is_empty() && !mine.contains(&name))
-        {
+        if tenant != self.tenant || !name.is_empty() && !self.wanted.contains(&name) {
             let evidence = format!("{}: {frame:?}", self.named());
             self.findings
                 .violation("a frame that was not asked for", evidence);
         }
-        let canary = match &mut self.seen {
-            Seen::Events(events) if frame.kind == "event" => {
-                let id = text(&frame.data, "id");
-                let canary = id.ends_with(CANARY);
-                let kind = text(&frame.data, "kind");
-                events.entry(name.clone()).or_default().push(mark(&id, &kind));
-                canary
-            }
-            Seen::Events(_) => false,
-            Seen::Devices(map) => {
-                if let Err(problem) = map.take(frame) {
-                    let evidence = format!("{}: {problem}, after {:?}", self.named(), self.cursor);
-                    self.findings.violation("a change is lost or repeated", evidence);
-                }
-                frame.data["device"]["fields"]["canary"] == Value::Bool(true)
-            }
-        };
-        if canary {
+        let shown = self.see(frame, &name);
+        if !shown.is_empty() && self.board.calm().is_some_and(|calm| self.since < calm) {
+            // On a connection that is open since before it was sent: what hangs is not healed by another.
             self.board.update(self.number, |status| {
-                status.canaries.remove(&name);
+                let is_shown = |(device, kind): &Canary| *device == name && shown.contains(kind);
+                status.canaries.retain(|canary| !is_shown(canary));
             });
         }
         if let Some(cursor) = &frame.cursor {
             self.cursor = Some(cursor.clone());
         }
     }
-}
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The kinds of last events that a frame shows.
+    fn see(&mut self, frame: &Frame, name: &str) -> &'static [&'static str] {
+        match &mut self.seen {
+            Seen::Events(events) if frame.kind == "event" => {
+                let (id, kind) = (text(&frame.data, "id"), text(&frame.data, "kind"));
+                events.entry(name.to_owned()).or_default().push(mark(&id, &kind));
+                match kind.as_str() {
+                    "presence" if frame.data["status"] == "OFFLINE" => &["presence"],
+                    "telemetry" if id.ends_with(CANARY) => &["telemetry"],
+                    "log" if id.ends_with(CANARY) => &["log"],
+                    "deleted" if id.ends_with(CANARY) => &["deleted"],
+                    _ => &[],
+                }
+            }
+            Seen::Events(_) => &[],
+            Seen::Devices(map) => {
+                if let Err(problem) = map.take(frame) {
+                    let evidence = format!("{}: {problem}, after {:?}", self.named(), self.cursor);
+                    self.findings.violation("a change is lost or repeated", evidence);
+                }
+                let document = &frame.data["device"];
+                match document["fields"]["canary"] == Value::Bool(true) {
+                    // A conflated stream may show only how it ends.
+                    true if document["status"] == "OFFLINE" => &["telemetry", "presence"],
+                    true => &["telemetry"],
+                    false => &[],
+                }
+            }
+        }
+    }
 }

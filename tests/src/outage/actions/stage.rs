@@ -1,5 +1,6 @@
 //! The installation, and what can be done to it.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,8 @@ const POINT_MAX: Duration = Duration::from_secs(6);
 const BROKER_PAUSE: Duration = Duration::from_secs(4);
 /// How often a server is told to start before that is given up.
 const SERVER_STARTS: u32 = 3;
+/// How a process ends that aborts itself: SIGABRT.
+const ABORTED: i32 = 6;
 /// How often the nodes are looked after.
 const TEND: Duration = Duration::from_millis(500);
 
@@ -61,17 +64,17 @@ impl Stage {
         findings.say(&format!("{action:?}"));
         let begun = Instant::now();
         match action {
-            Action::Kill(node, pause) => self.kill(node, pause).await,
+            Action::Kill(node, pause) => self.kill(node, pause, "a kill").await,
             Action::Freeze(node, pause) => {
-                let guard = self.nodes[node].lock().await;
-                self.note(node, "freeze");
+                let mut guard = self.nodes[node].lock().await;
+                self.note(node, "a freeze");
                 guard.signal("STOP").await;
                 tokio::time::sleep(pause).await;
                 guard.signal("CONT").await;
             }
             Action::Drain(node) => {
                 let mut guard = self.nodes[node].lock().await;
-                self.note(node, "drain");
+                self.note(node, "a drain");
                 let took = guard.drain().await;
                 findings.took("drain", took);
                 guard.start_again().await;
@@ -93,20 +96,19 @@ impl Stage {
                 rebuild::run(self, interrupted, SmallRng::seed_from_u64(seed)).await;
             }
         }
-        let named = format!("{action:?}");
-        findings.count(
-            format!("action {}", named.split('(').next().unwrap_or_default()),
-            1,
-        );
+        findings.count(format!("action {}", action.name()), 1);
         if begun.elapsed() > Duration::from_secs(15) {
-            findings.say(&format!("  {named} took {:.1} s", begun.elapsed().as_secs_f64()));
+            findings.say(&format!(
+                "  {action:?} took {:.1} s",
+                begun.elapsed().as_secs_f64()
+            ));
         }
     }
 
-    /// `kill -9`, a pause, a start.
-    pub async fn kill(&self, node: usize, pause: Duration) {
+    /// `kill -9`, a pause, a start. `what` names it for the clients that it cuts.
+    pub async fn kill(&self, node: usize, pause: Duration, what: &str) {
         let mut guard = self.nodes[node].lock().await;
-        self.note(node, "kill");
+        self.note(node, what);
         guard.kill().await;
         self.findings.count("kills", 1);
         self.findings.count(format!("kills of {}", guard.name), 1);
@@ -158,11 +160,13 @@ impl Stage {
         let taken = Instant::now();
         loop {
             for node in [&mut first, &mut second] {
-                if node.has_ended().is_some() {
-                    node.kill().await;
-                    node.start_again().await;
-                    return;
+                let Some(status) = node.has_ended() else { continue };
+                if status.signal() != Some(ABORTED) {
+                    let evidence = format!("{} at {point:?}: {status}; {}", node.name, node.said());
+                    self.findings.violation("a node ends by itself", evidence);
                 }
+                node.start_again().await;
+                return;
             }
             if taken.elapsed() > POINT_MAX {
                 self.findings
@@ -179,9 +183,7 @@ impl Stage {
             for node in self.nodes.iter() {
                 // Whoever holds it is doing something to it.
                 let Ok(mut node) = node.try_lock() else { continue };
-                if let Some(status) = node.has_ended() {
-                    let evidence = format!("{}: {status}; {}", node.name, node.said());
-                    self.findings.violation("a node ends by itself", evidence);
+                if !node.check_alive() {
                     node.start_again().await;
                 }
             }

@@ -4,32 +4,57 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::outage::load::is_mortal;
 use crate::stream::Frame;
 
+/// Which changes a stream shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// All, from the first on: versions have no hole.
+    Every,
+    /// A snapshot, and all changes that it does not show: versions have no hole after it.
+    SinceSnapshot,
+    /// The newest.
+    Newest,
+}
+
 /// Documents by id.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Map {
     /// The documents as last shown, without what moves unsaid.
     pub documents: BTreeMap<String, Value>,
-    versions: BTreeMap<String, u64>,
-    /// Every change is shown: versions have no holes.
-    strict: bool,
+    versions: BTreeMap<String, Version>,
+    shown: Shown,
+    /// A connection ended since the snapshot began: what its documents showed may be repeated by changes.
+    is_resumed: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Version {
+    number: u64,
+    of_snapshot: bool,
 }
 
 impl Map {
-    /// An empty map; `strict` when every change is to be shown, from the first on.
+    /// An empty map.
     #[must_use]
-    pub fn new(strict: bool) -> Self {
+    pub const fn new(shown: Shown) -> Self {
         Self {
-            strict,
-            ..Self::default()
+            documents: BTreeMap::new(),
+            versions: BTreeMap::new(),
+            shown,
+            is_resumed: false,
         }
     }
 
     /// What begins anew begins with nothing.
     pub fn forget(&mut self) {
-        self.documents.clear();
-        self.versions.clear();
+        *self = Self::new(self.shown);
+    }
+
+    /// A connection has ended.
+    pub const fn resumed(&mut self) {
+        self.is_resumed = true;
     }
 
     /// Takes a frame in.
@@ -38,22 +63,13 @@ impl Map {
     /// The hole, or the repetition, that it shows.
     pub fn take(&mut self, frame: &Frame) -> Result<(), String> {
         match frame.kind.as_str() {
-            "device" => {
-                let document = stable(&frame.data["device"]);
-                let id = document["id"].as_str().unwrap_or_default().to_owned();
-                let version = document["version"].as_u64().unwrap_or_default();
-                self.documents.insert(id.clone(), document);
-                let before = self.versions.insert(id.clone(), version).unwrap_or_default();
-                if self.strict && version != before + 1 {
-                    return Err(format!("{id}: version {version} after {before}"));
-                }
-                Ok(())
-            }
+            "device" => self.take_device(frame),
             "deleted" => {
                 let id = frame.data["deleted"].as_str().unwrap_or_default();
                 let known = self.documents.remove(id).is_some();
                 self.versions.remove(id);
-                if self.strict && !known {
+                // After its pin, a snapshot does not show what is deleted before its page is read.
+                if self.shown == Shown::Every && !known {
                     return Err(format!("{id}: deleted, and was not there"));
                 }
                 Ok(())
@@ -61,6 +77,53 @@ impl Map {
             _ => Ok(()),
         }
     }
+
+    fn take_device(&mut self, frame: &Frame) -> Result<(), String> {
+        let document = stable(&frame.data["device"]);
+        let id = document["id"].as_str().unwrap_or_default().to_owned();
+        let version = Version {
+            number: document["version"].as_u64().unwrap_or_default(),
+            of_snapshot: is_of_snapshot(frame),
+        };
+        self.documents.insert(id.clone(), document);
+        let before = self.versions.insert(id.clone(), version);
+        if self.follows(before, version, is_mortal(&id)) {
+            Ok(())
+        } else {
+            Err(format!("{id}: {version:?} after {before:?}, {self}"))
+        }
+    }
+
+    /// Whether a device may be shown so after it was shown as `before`. One that is deleted and made again
+    /// counts anew, at any time since the pin of a snapshot.
+    fn follows(&self, before: Option<Version>, version: Version, is_mortal: bool) -> bool {
+        let since_snapshot = self.shown == Shown::SinceSnapshot;
+        match before {
+            _ if self.shown == Shown::Newest => true,
+            _ if version.of_snapshot => {
+                since_snapshot
+                    && before.is_none_or(|before| {
+                        before.of_snapshot && (is_mortal || before.number <= version.number)
+                    })
+            }
+            None => version.number == 1 || since_snapshot && is_mortal,
+            Some(before) if version.number == before.number + 1 => true,
+            Some(before) => {
+                before.of_snapshot && self.is_resumed && (is_mortal || version.number <= before.number)
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Map {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}, resumed {}", self.shown, self.is_resumed)
+    }
+}
+
+/// Documents of snapshots say nothing of what changed.
+pub(super) fn is_of_snapshot(frame: &Frame) -> bool {
+    frame.kind == "device" && frame.data.get("changed").is_none()
 }
 
 /// A document without the times of what did not change: that they moved is no reason to tell a stream.
@@ -79,4 +142,63 @@ pub fn stable(document: &Value) -> Value {
         entities.for_each(|entity| drop(entity.remove("at")));
     }
     document
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn frame(id: &str, version: u64, of_snapshot: bool) -> Frame {
+        let mut data = json!({"device": {"id": id, "version": version}});
+        if !of_snapshot {
+            data["changed"] = json!(["fields.n"]);
+        }
+        Frame {
+            kind: "device".to_owned(),
+            cursor: None,
+            data,
+        }
+    }
+
+    fn snapshot(version: u64) -> Map {
+        let mut map = Map::new(Shown::SinceSnapshot);
+        map.take(&frame("bus-1", version, true)).unwrap();
+        map
+    }
+
+    #[test]
+    fn a_change_after_a_snapshot_is_the_next_one() {
+        assert!(snapshot(5).take(&frame("bus-1", 6, false)).is_ok());
+        assert!(snapshot(5).take(&frame("bus-1", 7, false)).is_err());
+        assert!(snapshot(5).take(&frame("bus-1", 5, false)).is_err());
+        assert!(snapshot(5).take(&frame("bus-2", 2, false)).is_err());
+    }
+
+    #[test]
+    fn a_resumed_snapshot_repeats_and_leaves_nothing_out() {
+        let mut map = snapshot(5);
+        map.resumed();
+        assert!(map.take(&frame("bus-1", 7, false)).is_err());
+        let mut map = snapshot(5);
+        map.resumed();
+        map.take(&frame("bus-1", 4, false)).unwrap();
+        map.take(&frame("bus-1", 5, false)).unwrap();
+        assert!(map.take(&frame("bus-1", 5, false)).is_err());
+    }
+
+    #[test]
+    fn a_snapshot_never_goes_back() {
+        assert!(snapshot(5).take(&frame("bus-1", 5, true)).is_ok());
+        assert!(snapshot(5).take(&frame("bus-1", 4, true)).is_err());
+    }
+
+    #[test]
+    fn every_change_is_shown_from_the_first_on() {
+        let mut map = Map::new(Shown::Every);
+        map.take(&frame("bus-1", 1, false)).unwrap();
+        map.take(&frame("bus-1", 2, false)).unwrap();
+        assert!(map.take(&frame("bus-1", 4, false)).is_err());
+    }
 }
