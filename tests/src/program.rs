@@ -127,13 +127,7 @@ impl Program {
 
     /// Asks it to end, as an operator does.
     pub async fn terminate(&self) {
-        let id = self.child.id().expect("it runs").to_string();
-        let status = Command::new("kill")
-            .args(["-s", "TERM", &id])
-            .status()
-            .await
-            .expect("kill");
-        assert!(status.success());
+        terminate(&self.child).await;
     }
 
     /// Ends it at once, as a crash would.
@@ -172,4 +166,15 @@ fn watched(errors: ChildStderr) -> watch::Receiver<String> {
         }
     });
     receiver
+}
+
+/// Asks a process to end, as an operator does.
+pub async fn terminate(child: &Child) {
+    let id = child.id().expect("it runs").to_string();
+    let status = Command::new("kill")
+        .args(["-s", "TERM", &id])
+        .status()
+        .await
+        .expect("kill");
+    assert!(status.success());
 }
