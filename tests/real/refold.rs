@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use journal::Placement;
-use node::storage;
+use journal::{Partition, Placement};
+use node::storage::{self, Opened};
 use prometheus::Registry;
+use schemas::Document;
 use schemas::fields::Scalar;
 use serde_json::{Value, json};
 use state::{DeviceKey, Write};
@@ -17,6 +18,8 @@ use crate::serving::{Serving, VARIABLES, migrate, with_flags};
 
 const TENANT: &str = "acme";
 const DEVICES: u64 = 12;
+/// How the name of a device begins that nobody sent an event of.
+const EXTRA: &str = "ghost";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refold_names_what_the_tables_have_otherwise_than_the_log_and_changes_nothing() {
@@ -56,7 +59,7 @@ async fn refold_names_what_the_tables_have_otherwise_than_the_log_and_changes_no
     assert_eq!(damaged.code, Some(0), "{}", damaged.errors);
     let lines: Vec<&str> = damaged.output.lines().collect();
     assert!(
-        lines.contains(&"12 devices compared, 2 differ"),
+        lines.contains(&"13 devices compared, 3 differ"),
         "{}",
         damaged.output
     );
@@ -67,8 +70,15 @@ async fn refold_names_what_the_tables_have_otherwise_than_the_log_and_changes_no
         damaged.output
     );
 
+    assert!(
+        damaged.output.contains(&format!("acme/{EXTRA}"))
+            && damaged.output.contains(": has a row, and should have none"),
+        "{}",
+        damaged.output
+    );
+
     let again = refold(&servers, &[]).await;
-    assert!(again.output.contains(", 2 differ"), "{}", again.output);
+    assert!(again.output.contains(", 3 differ"), "{}", again.output);
     let wrong = refold(&servers, &["--since", "yesterday"]).await;
     assert_eq!(wrong.code, Some(1));
     assert!(
@@ -83,36 +93,51 @@ async fn refold(servers: &Servers, more: &[&str]) -> Ended {
     Program::run(&with_flags("rebuild", servers, &flags), &VARIABLES).await
 }
 
-/// Takes the row of one device away and alters a field of another's, behind the product's back.
+/// Takes the row of one device away, alters a field of another's and adds one, behind the product's back.
 async fn damage(servers: &Servers) {
     let mut config = servers.config();
     config.kafka_settings.namespace = String::new();
     let opened = storage::open(&config, &node::system_clock(), &Registry::new())
         .await
         .expect("opened");
-    let layout = &opened.journal.layout;
-    let placement = Placement::new(TENANT, layout.default_spread, layout.partitions);
+    put(&opened, "d-7", "d-7", |_| None).await;
+    put(&opened, "d-8", "d-8", |mut document| {
+        document.fields.0.insert("n".into(), Scalar::Integer(4));
+        Some(document)
+    })
+    .await;
+    // In a partition that has come as far.
+    let partition = at(&opened, "d-8").0;
+    let mut names = (0..).map(|n| format!("{EXTRA}-{n}"));
+    let extra = names.find(|name| at(&opened, name).0 == partition).expect("one");
+    put(&opened, &extra, "d-8", |mut document| {
+        document.id = extra.as_str().into();
+        Some(document)
+    })
+    .await;
+}
+
+/// Makes the row of `device` what `alter` makes of that of `like`.
+async fn put(opened: &Opened, device: &str, like: &str, alter: impl FnOnce(Document) -> Option<Document>) {
     let documents = &opened.store.documents;
-    let key = |device: &str| DeviceKey {
+    let mut rows = documents.get(&[at(opened, like)]).await.expect("read");
+    let row = rows.remove(0).expect("a row");
+    let (partition, key) = at(opened, device);
+    let write = Write {
+        key,
+        partition,
+        document: alter((*row.document).clone()).map(Arc::new),
+        source: row.source,
+    };
+    documents.write(vec![write]).await.expect("written");
+}
+
+fn at(opened: &Opened, device: &str) -> (Partition, DeviceKey) {
+    let layout = &opened.journal.layout;
+    let key = DeviceKey {
         tenant: TENANT.into(),
         device: device.into(),
     };
-    for device in ["d-7", "d-8"] {
-        let at = (placement.of(device), key(device));
-        let row = documents
-            .get(std::slice::from_ref(&at))
-            .await
-            .expect("read")
-            .remove(0);
-        let row = row.expect("a row");
-        let mut altered = (*row.document).clone();
-        altered.fields.0.insert("n".into(), Scalar::Integer(4));
-        let write = Write {
-            key: at.1,
-            partition: at.0,
-            document: (device == "d-8").then(|| Arc::new(altered)),
-            source: row.source,
-        };
-        documents.write(vec![write]).await.expect("written");
-    }
+    let placement = Placement::new(TENANT, layout.default_spread, layout.partitions);
+    (placement.of(device), key)
 }

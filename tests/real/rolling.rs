@@ -22,12 +22,13 @@ use crate::serving::{Serving, migrate};
 const TENANT: &str = "acme";
 const CLIENTS: usize = 80;
 const DEVICES: usize = 10;
+const SECOND: Duration = Duration::from_secs(1);
 /// Between two rounds of events, one for each device.
 const ROUND: Duration = Duration::from_millis(50);
 /// `--drain` of the gateways.
 const DRAIN: [&str; 2] = ["--drain", "6s"];
-/// From the first cut of a drain to its last, at least.
-const SPREAD_MIN: Duration = Duration::from_secs(1);
+/// Of the clients that a drain cuts, so many at most within one second: a herd would come back at once.
+const TOGETHER_MAX: f64 = 0.6;
 
 /// The gateways that a balancer would offer.
 type Front = watch::Receiver<Vec<Api>>;
@@ -66,9 +67,18 @@ async fn a_rolling_restart_cuts_every_client_once_at_spread_times_and_loses_noth
     cuts.sort_unstable();
     let turn = cuts.partition_point(|at| *at < begun[1]);
     for (gateway, of_gateway) in [&cuts[..turn], &cuts[turn..]].into_iter().enumerate() {
-        let (first, last) = (of_gateway.first(), of_gateway.last());
-        let span = *last.expect("it had clients") - *first.expect("it had clients");
-        assert!(span >= SPREAD_MIN, "gateway {gateway}: all cut within {span:?}");
+        let together = |from: &Instant| {
+            let within = of_gateway
+                .iter()
+                .filter(|at| (*from..*from + SECOND).contains(*at));
+            within.count()
+        };
+        let most = of_gateway.iter().map(together).max().expect("it had clients");
+        let all = of_gateway.len();
+        assert!(
+            most as f64 <= all as f64 * TOGETHER_MAX,
+            "gateway {gateway}: {most} of {all} cut within a second"
+        );
     }
 }
 
@@ -159,7 +169,8 @@ impl Client {
         loop {
             let frame = match wait::within("a frame", stream.next()).await {
                 Ok(frame) => frame,
-                Err(Ended::Eof | Ended::Closed(1012)) => return false,
+                Err(Ended::Closed(1012)) => return false,
+                Err(Ended::Eof) if self.carrier() == Carrier::Sse => return false,
                 Err(ended) => panic!("client {number}: {ended:?}"),
             };
             self.cursor = frame.cursor.clone().or(self.cursor.take());
@@ -177,20 +188,23 @@ impl Client {
         }
     }
 
-    /// A stream from where it stands, from one of the gateways that are offered.
-    async fn open(&mut self) -> Streaming {
-        let carrier = if self.number.is_multiple_of(2) {
+    fn carrier(&self) -> Carrier {
+        if self.number.is_multiple_of(2) {
             Carrier::Sse
         } else {
             Carrier::WebSocket
-        };
+        }
+    }
+
+    /// A stream from where it stands, from one of the gateways that are offered.
+    async fn open(&mut self) -> Streaming {
         let device = self.number % DEVICES;
         let query = format!("tenant={TENANT}&kind=telemetry&device=d-{device}&since=earliest");
         let gateway = {
             let offered = self.front.borrow();
             offered[self.random.random_range(0..offered.len())].clone()
         };
-        Streaming::open(&gateway, carrier, &query, self.cursor.as_deref())
+        Streaming::open(&gateway, self.carrier(), &query, self.cursor.as_deref())
             .await
             .expect("a gateway that is ready takes it")
     }
