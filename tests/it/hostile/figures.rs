@@ -2,7 +2,6 @@
 //! event to having it. `cargo test -p tests --test it figures -- --ignored --nocapture` prints a table.
 
 mod good;
-mod memory;
 
 use std::time::Duration;
 
@@ -13,8 +12,8 @@ use tests::program::Program;
 use tests::raw::Raw;
 use tokio::time::{Instant, timeout};
 
+use super::memory::Memory;
 use good::Good;
-use memory::Memory;
 
 /// How long each phase is measured at least.
 const PHASE: Duration = Duration::from_secs(8);
