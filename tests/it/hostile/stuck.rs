@@ -10,8 +10,9 @@ const CLIENTS: usize = 20;
 /// Events of the flood, and bytes of text in each.
 const EVENTS: usize = 4_000;
 const TEXT: usize = 9_000;
-/// How much more the process may hold than before, MiB: a third of what it would, kept a copy for each client.
-const GROWTH_MAX: u64 = 220;
+/// How much more the process may hold than before, MiB. The flood itself takes some 220, whether 2 or 20 are stuck; a copy
+/// for each client would be 700 more.
+const GROWTH_MAX: u64 = 400;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_stuck_clients_miss_is_not_kept_for_them_in_memory() {
@@ -49,7 +50,6 @@ async fn what_stuck_clients_miss_is_not_kept_for_them_in_memory() {
         growth <= GROWTH_MAX,
         "{growth} MiB for {CLIENTS} clients: {before:?}, {most:?}"
     );
-    println!("{growth} MiB");
     // They are still there, and served: nothing was saved by dropping them.
     for raw in &mut stuck {
         raw.until("\"text\"").await;
