@@ -4,10 +4,9 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use rand::RngExt as _;
 use tempfile::TempDir;
-use tests::wait;
-use tokio::net::{TcpListener, TcpStream};
+use tests::{ports, wait};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
@@ -22,7 +21,7 @@ impl Nginx {
     /// Starts it before the gateway at `gateway`, `host:port`.
     pub(crate) async fn start(gateway: &str) -> Self {
         loop {
-            if let Some(nginx) = Self::start_at(&free_address().await, gateway).await {
+            if let Some(nginx) = Self::start_at(&ports::free().to_string(), gateway).await {
                 return nginx;
             }
         }
@@ -96,14 +95,4 @@ fn main(dir: &TempDir) -> String {
 fn program() -> PathBuf {
     let debian = PathBuf::from("/usr/sbin/nginx");
     if debian.exists() { debian } else { "nginx".into() }
-}
-
-/// Below the ports that connections get, so that none takes it before nginx does.
-async fn free_address() -> String {
-    loop {
-        let address = format!("127.0.0.1:{}", rand::rng().random_range(10_000..20_000));
-        if TcpListener::bind(&address).await.is_ok() {
-            return address;
-        }
-    }
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tests::api::{Answer, Api};
 use tests::nodes::ADMIN_TOKEN;
+use tests::ports;
 use tests::program::{self, Program};
 use tests::wait;
 use tokio::process::{Child, Command};
@@ -67,7 +68,13 @@ impl Serving {
         more: &'static [&'static str],
     ) -> Self {
         let log = tempfile::tempdir().expect("a directory");
-        let (child, path) = spawn(role, servers, &log, ["127.0.0.1:0", "127.0.0.1:0"], more);
+        let (child, path) = spawn(
+            role,
+            servers,
+            &log,
+            [&ports::free().to_string(), &ports::free().to_string()],
+            more,
+        );
         let (public, admin) = wait::until("the node listens", || async { listening(&path) }).await;
         let api = Api::new(&format!("http://{public}"), ADMIN_TOKEN);
         let node = Self {

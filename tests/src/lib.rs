@@ -18,6 +18,7 @@ pub mod api;
 pub mod clock;
 pub mod nodes;
 pub mod outage;
+pub mod ports;
 pub mod program;
 pub mod raw;
 pub mod resume;

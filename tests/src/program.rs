@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::api::Api;
 use crate::nodes::ADMIN_TOKEN;
+use crate::ports;
 use crate::wait::within;
 
 /// A run of the program; killed when dropped.
@@ -68,7 +69,7 @@ impl Program {
 
     /// Starts `serve` on `data` and free ports, and waits until it listens. The API is `system`.
     pub async fn serve(data: &Path, arguments: &[&str]) -> (Self, Api) {
-        Self::serve_at("127.0.0.1:0", data, arguments).await
+        Self::serve_at(&ports::free().to_string(), data, arguments).await
     }
 
     /// [`Program::serve`], at the address `listen`.

@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn cuts_at_once_are_told_from_a_wave() {
-        let wave: Vec<Duration> = (0..10).map(|second| Duration::from_secs(second)).collect();
+        let wave: Vec<Duration> = (0..10).map(Duration::from_secs).collect();
         assert_eq!(at_once(&wave, Duration::from_secs(1)), 2);
         assert_eq!(at_once(&[Duration::ZERO; 7], Duration::from_secs(1)), 7);
         assert_eq!(at_once(&[], Duration::from_secs(1)), 0);

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
@@ -15,6 +14,7 @@ use super::faults;
 use super::findings::Findings;
 use crate::api::Api;
 use crate::nodes::ADMIN_TOKEN;
+use crate::ports;
 
 /// The first argument with which this program is a node.
 pub const NODE: &str = "node";
@@ -117,7 +117,7 @@ pub struct Node {
     flags: Flags,
     dir: PathBuf,
     child: Option<Child>,
-    /// Its public address, once known.
+    /// Its public address.
     pub public: SocketAddr,
     admin: SocketAddr,
     starts: u32,
@@ -137,7 +137,6 @@ impl Node {
         disturbances: &Disturbances,
         findings: &Findings,
     ) -> Self {
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut node = Self {
             name: format!("{role}-{number}"),
             role,
@@ -145,8 +144,8 @@ impl Node {
             flags: flags.clone(),
             dir: dir.to_owned(),
             child: None,
-            public: any,
-            admin: any,
+            public: ports::free(),
+            admin: ports::free(),
             starts: 0,
             since: Instant::now(),
             disturbances: disturbances.clone(),
@@ -234,9 +233,6 @@ impl Node {
         let mut counted_from = begun;
         self.spawn();
         loop {
-            if self.public.port() == 0 || self.admin.port() == 0 {
-                self.learn_addresses();
-            }
             if self.is_ready().await {
                 break;
             }
@@ -323,20 +319,5 @@ impl Node {
             .stdout(Stdio::null())
             .stderr(log.expect("a file"));
         self.child = Some(command.spawn().expect("the program starts"));
-    }
-
-    /// Once its log tells them.
-    fn learn_addresses(&mut self) {
-        let text = std::fs::read_to_string(self.log()).unwrap_or_default();
-        let mut lines = text
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let Some(line) = lines.find(|line| line["fields"]["message"] == "listening") else {
-            return;
-        };
-        let address = |name: &str| line["fields"][name].as_str()?.parse().ok();
-        if let (Some(public), Some(admin)) = (address("public"), address("admin")) {
-            (self.public, self.admin) = (public, admin);
-        }
     }
 }

@@ -18,8 +18,8 @@ const DISTURBED_MAX: Duration = Duration::from_secs(180);
 const EXCUSED_FOR: Duration = Duration::from_secs(15);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_secs(2);
-/// Longest run.
-const RUN_MAX: Duration = Duration::from_secs(120);
+/// Longest run: it writes the history of every event so far.
+const RUN_MAX: Duration = Duration::from_secs(300);
 /// Runs that may end before they are interrupted.
 const TRIES: u32 = 4;
 /// When a run is interrupted in any case.
