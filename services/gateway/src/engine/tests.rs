@@ -4,6 +4,7 @@
 mod client;
 mod endings;
 mod exact;
+mod fair;
 mod fake;
 mod latest;
 mod sequences;

@@ -84,7 +84,7 @@ impl<W: Wire> Connection<W> {
                 Action::Close(ending) => return self.finish(hub, ending),
             }
         }
-        self.settle(hub);
+        self.settle_in_turn(hub);
     }
 
     fn narrow(&mut self, hub: &mut Hub, selection: Selection) {
