@@ -6,13 +6,13 @@
 mod arrows;
 mod attributes;
 mod avro;
+mod downloads;
 mod layout;
 mod lengths;
 mod migrations;
 mod owners;
 mod ratchet;
 mod repository;
-
 mod settings;
 mod words;
 
