@@ -14,8 +14,7 @@ use tests::wait;
 use tokio::process::Command;
 
 use crate::client;
-use crate::cluster::{Broker, Servers};
-use crate::serving::{Serving, migrate};
+use crate::serving::Cluster;
 
 const PAGE: &str = include_str!("../../schemas/ANALYSTS.md");
 const TENANT: &str = "liverpool";
@@ -37,20 +36,19 @@ print(json.dumps({
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_analysts_page_goes_from_an_empty_notebook_to_a_plot_of_the_bus() {
-    let Some(shared) = Servers::shared() else { return };
     if !client::are_here() {
         return;
     }
-    let broker = Broker::up().await;
-    let servers = shared.on(&broker);
-    migrate(&servers).await;
-    let node = Serving::start("all", &servers).await;
+    let Some(cluster) = Cluster::up().await else {
+        return;
+    };
+    let node = cluster.start("all").await;
     drive_buses(&node.api).await;
     let here = tempfile::tempdir().expect("a directory");
     let run = |mut command: Command| {
         command
             .current_dir(here.path())
-            .env("WAKELINE_KAFKA", &servers.kafka)
+            .env("WAKELINE_KAFKA", &cluster.servers.kafka)
             .env("WAKELINE_URL", &node.api.base)
             .env("MPLBACKEND", "Agg")
             .stdin(Stdio::null())

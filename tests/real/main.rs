@@ -8,6 +8,7 @@ mod alerts;
 mod cluster;
 mod cursors;
 mod degraded;
+mod in_process;
 mod kills;
 mod outage;
 mod page;
@@ -16,7 +17,6 @@ mod refold;
 mod refusals;
 mod resume;
 mod rolling;
-
 mod serving;
 mod stall;
 mod topics;

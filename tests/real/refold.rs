@@ -7,14 +7,14 @@ use node::storage::{self, Opened};
 use prometheus::Registry;
 use schemas::Document;
 use schemas::fields::Scalar;
-use serde_json::{Value, json};
+use serde_json::Value;
 use state::{DeviceKey, Write};
-use tests::api::reading;
+use tests::api::readings;
 use tests::program::{Ended, Program};
 use tests::wait;
 
-use crate::cluster::{Broker, Servers};
-use crate::serving::{Serving, VARIABLES, migrate, with_flags};
+use crate::cluster::Servers;
+use crate::serving::{Cluster, VARIABLES, with_flags};
 
 const TENANT: &str = "acme";
 const DEVICES: u64 = 12;
@@ -23,19 +23,12 @@ const EXTRA: &str = "ghost";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refold_names_what_the_tables_have_otherwise_than_the_log_and_changes_nothing() {
-    let Some(shared) = Servers::shared() else { return };
-    let broker = Broker::up().await;
-    let servers = shared.on(&broker);
-    migrate(&servers).await;
-    let node = Serving::start("all", &servers).await;
-    let events: Vec<Value> = (0..DEVICES)
-        .map(|device| reading(&format!("d-{device}"), 3))
-        .collect();
-    let sent = node
-        .api
-        .post(&format!("/v1/events?tenant={TENANT}"), &json!(events))
-        .await;
-    assert_eq!(sent.status, 200, "{}", sent.text);
+    let Some(cluster) = Cluster::up().await else {
+        return;
+    };
+    let servers = &cluster.servers;
+    let node = cluster.start("all").await;
+    node.api.send_events_of(TENANT, &readings(DEVICES, 3)).await;
     wait::until("every device is folded", || async {
         let list = node
             .api
@@ -46,7 +39,7 @@ async fn refold_names_what_the_tables_have_otherwise_than_the_log_and_changes_no
         (devices.len() as u64 == DEVICES && devices.iter().all(done)).then_some(())
     })
     .await;
-    let whole = refold(&servers, &[]).await;
+    let whole = refold(servers, &[]).await;
     assert_eq!(whole.code, Some(0), "{}", whole.errors);
     assert!(
         whole.output.contains("12 devices compared, 0 differ"),
@@ -54,8 +47,8 @@ async fn refold_names_what_the_tables_have_otherwise_than_the_log_and_changes_no
         whole.output
     );
 
-    damage(&servers).await;
-    let damaged = refold(&servers, &["--since", "1h"]).await;
+    damage(servers).await;
+    let damaged = refold(servers, &["--since", "1h"]).await;
     assert_eq!(damaged.code, Some(0), "{}", damaged.errors);
     let lines: Vec<&str> = damaged.output.lines().collect();
     assert!(
@@ -77,9 +70,9 @@ async fn refold_names_what_the_tables_have_otherwise_than_the_log_and_changes_no
         damaged.output
     );
 
-    let again = refold(&servers, &[]).await;
+    let again = refold(servers, &[]).await;
     assert!(again.output.contains(", 3 differ"), "{}", again.output);
-    let wrong = refold(&servers, &["--since", "yesterday"]).await;
+    let wrong = refold(servers, &["--since", "yesterday"]).await;
     assert_eq!(wrong.code, Some(1));
     assert!(
         wrong.errors.contains("write a time (2026-01-26T15:57:02Z)"),

@@ -2,6 +2,7 @@
 //!
 //! | part | holds |
 //! |---|---|
+//! | [`local`] | servers that a test has for itself |
 //! | [`nodes`] | nodes in this process, several on one engine |
 //! | [`api`] | the native HTTP API |
 //! | [`clock`] | a wall clock that tests move |
@@ -16,6 +17,7 @@
 
 pub mod api;
 pub mod clock;
+pub mod local;
 pub mod nodes;
 pub mod outage;
 pub mod ports;
