@@ -29,6 +29,7 @@ print(json.dumps({
     "points": {device: len(found) for device, found in track.items()},
     "documents": {key: {"version": found["version"], "numbers": found["fields"]["numbers"]}
                   for key, found in documents.items()},
+    "fastavro": {"numbers": {key: found["fields"]["numbers"] for key, found in devices.items()}, "gone": sorted(gone)},
     "bus": bus,
     "plotted": len(path.get_offsets()),
 }))
@@ -166,6 +167,11 @@ async fn finds_what_was_recorded(found: &Value, api: &Api) {
         for name in ["lat", "lng"] {
             assert_eq!(numbers[name], event["fields"][name], "{device}");
         }
+    }
+    let with_fastavro = &found["fastavro"];
+    assert_eq!(with_fastavro["gone"], json!([format!("{TENANT}/{SCRAPPED}")]));
+    for (key, document) in documents {
+        assert_eq!(with_fastavro["numbers"][key], document["numbers"], "{key}");
     }
     assert_ne!(
         found["bus"], SCRAPPED,
