@@ -1,7 +1,6 @@
 //! A proxy on loopback that passes streams on and cuts them, and remembers what it passed.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tests::wait;
@@ -73,7 +72,8 @@ impl Visit {
 
 /// The proxy. It ends when dropped, and everything that it carries with it.
 pub(crate) struct Cutter {
-    address: SocketAddr,
+    /// `host:port`.
+    host: String,
     shared: Arc<Shared>,
     _work: JoinSet<()>,
 }
@@ -89,7 +89,7 @@ impl Cutter {
     /// A proxy to `upstream`, `host:port`.
     pub(crate) async fn start(upstream: &str, plan: Plan) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("an address");
+        let host = listener.local_addr().expect("an address").to_string();
         let shared = Arc::new(Shared {
             upstream: upstream.to_owned(),
             plan: Mutex::new(plan),
@@ -99,7 +99,7 @@ impl Cutter {
         let mut work = JoinSet::new();
         work.spawn(accept(listener, Arc::clone(&shared)));
         Self {
-            address,
+            host,
             shared,
             _work: work,
         }
@@ -107,7 +107,12 @@ impl Cutter {
 
     /// `http://…`
     pub(crate) fn base(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.host)
+    }
+
+    /// `host:port`.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
     }
 
     /// Every stream so far.
