@@ -39,8 +39,8 @@ struct Left {
     bytes: usize,
 }
 
-/// Frames of the first slice of a stream that falls behind, bytes.
-const SLICE_BYTES_AT_FIRST: usize = 64 << 10;
+/// Frames of the largest slice, and of the first of a stream that falls behind, bytes.
+pub(crate) const SLICE_BYTES_MAX: usize = 64 << 10;
 /// Frames of the smallest slice, bytes.
 const SLICE_BYTES_MIN: usize = 2 << 10;
 
@@ -53,7 +53,7 @@ impl Behind {
             places: places.into_boxed_slice(),
             first: 0,
             ahead_since: 0,
-            slice_bytes: SLICE_BYTES_AT_FIRST,
+            slice_bytes: SLICE_BYTES_MAX,
         }
     }
 }
@@ -86,7 +86,7 @@ impl<W: Wire> Connection<W> {
             let taken = usize::try_from(self.out.written - before).unwrap_or(usize::MAX);
             behind.slice_bytes = taken
                 .saturating_mul(2)
-                .clamp(SLICE_BYTES_MIN, SLICE_BYTES_AT_FIRST);
+                .clamp(SLICE_BYTES_MIN, SLICE_BYTES_MAX);
             for step in steps.get(mark as usize..).unwrap_or_default().iter().rev() {
                 behind.places[step.feed] = Some(step.before);
             }
@@ -94,7 +94,7 @@ impl<W: Wire> Connection<W> {
                 skip.take_back();
             }
         } else {
-            behind.slice_bytes = (behind.slice_bytes * 2).min(hub.settings().turn_bytes_max);
+            behind.slice_bytes = (behind.slice_bytes * 2).min(SLICE_BYTES_MAX);
             if self.skip.as_mut().is_some_and(|skip| skip.tidy()) {
                 self.skip = None;
             }
