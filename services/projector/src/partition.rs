@@ -116,7 +116,7 @@ struct Touched {
     slot: Slot,
     /// Whether the slot must be written.
     dirty: bool,
-    /// The last sign of life that no word about the status follows.
+    /// What asks for ONLINE, and no other word about the status follows.
     sign: Option<Sign>,
 }
 
@@ -282,6 +282,9 @@ impl Partition {
                 document: slot.document.clone(),
                 source,
             });
+        }
+        if let Some(source) = slot.source {
+            // Also when the row held the batch already: the reactor may know an older one.
             let heard = self
                 .reactor
                 .observe(&key, slot.document.as_deref(), source, sign, now);
@@ -353,13 +356,20 @@ fn note_sign(silence: &Silence, event: &SourceEvent, device: &mut Touched) {
         | Body::Deleted => None,
     };
     let says_status = presence.is_some_and(|presence| presence.status.is_some());
-    let is_sign = match &device.slot.document {
+    let last_seen = device
+        .slot
+        .document
+        .as_deref()
+        .map(|document| document.last_seen_at);
+    let is_wrong_verdict = last_seen.is_some_and(|seen| silence.is_refuted(&event.event, seen));
+    let is_sign = match last_seen {
         None => false,
-        Some(document) if says_status => silence.is_refuted(&event.event, document.last_seen_at),
+        Some(_) if says_status => is_wrong_verdict,
         Some(_) if is_sign_of_life(&event.event) => true,
         Some(_) => return,
     };
     device.sign = is_sign.then(|| Sign {
+        is_wrong_verdict,
         offset: event.offset,
         traceparent: event.traceparent.clone(),
     });

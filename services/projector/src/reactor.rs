@@ -9,6 +9,10 @@
 //! (its end was reached, or its newest event is about now): what is still unread may be a sign of life. A
 //! stretch of time that nobody observed proves nothing, since ingest may have been down with the
 //! projector; after one (a hand-over is one), verdicts wait for `stale_after`.
+//!
+//! **A verdict can be wrong**: a sign of life that was received in time may stand before it in the log, unread by
+//! whoever decided. Whoever reads both says what is true: ONLINE, or, when the silence after that sign is up
+//! meanwhile, the word for it. Until a verdict has come back, nobody who gave it says more.
 
 mod reaction;
 #[cfg(test)]
@@ -28,7 +32,7 @@ use state::{DeviceKey, Stored};
 use crate::settings::{Settings, micros};
 use crate::source::SourceEvent;
 pub use reaction::{PresenceReaction, Reaction, Rule};
-use watch::{Pending, Watch};
+use watch::Watch;
 
 /// When silence is spoken of; all in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,9 +77,11 @@ impl Silence {
     }
 }
 
-/// A sign of life within a batch after which nothing spoke of the status.
+/// What a batch holds that asks for ONLINE, and after which nothing spoke of the status.
 #[derive(Debug, Clone)]
 pub(crate) struct Sign {
+    /// A verdict of silence on a device that was heard in time; otherwise a sign of life.
+    pub(crate) is_wrong_verdict: bool,
     /// Offset of the event.
     pub(crate) offset: Offset,
     /// Trace of the event.
@@ -145,7 +151,7 @@ impl Reactor {
         }
     }
 
-    /// The device as it is after the batch at hand, and its last sign of life therein.
+    /// The device as it is after the batch at hand, and what of it asks for ONLINE.
     pub(crate) fn observe(
         &mut self,
         key: &Arc<DeviceKey>,
@@ -157,27 +163,23 @@ impl Reactor {
         self.update(key, document, source);
         let document = document?;
         let sign = sign.filter(|_| document.status != Some(Status::Online))?;
+        let followed = self.followed(now);
         let watch = self
             .watches
             .entry(Arc::clone(key))
             .or_insert_with(|| Watch::of(document, source));
-        if watch
-            .pending
-            .as_ref()
-            .is_some_and(|pending| pending.reaction.status == Status::Online)
-        {
+        if watch.answers(&sign) {
             return None;
         }
-        let reaction = PresenceReaction::online(key, document.status, &sign, now);
-        let until = self
-            .clock
-            .unwrap_or(now)
-            .max(now)
-            .saturating_add(self.silence.pending_max);
-        watch.pending = Some(Pending {
-            reaction: reaction.clone(),
-            until,
-        });
+        let true_verdict = followed
+            .filter(|clock| {
+                sign.is_wrong_verdict && watch.is_silent(*clock, self.verdicts_from, &self.silence)
+            })
+            .and_then(|clock| watch.verdict(key, clock, now, &self.silence));
+        let reaction =
+            true_verdict.unwrap_or_else(|| PresenceReaction::online(key, document.status, &sign, now));
+        let since = self.clock.unwrap_or(now).max(now);
+        watch.wait_for(&reaction, since.saturating_add(self.silence.pending_max));
         self.arm(key);
         Some(Reaction::Presence(reaction))
     }
@@ -193,11 +195,9 @@ impl Reactor {
     /// What is due at wall time `now`, at most `reactions_max`; the rest with the next call.
     pub fn due(&mut self, now: Micros, reactions_max: usize) -> Vec<Reaction> {
         let mut reactions = Vec::new();
-        let Some(clock) = self.clock else { return reactions };
-        let followed = self.at_end || now.saturating_sub(clock) <= self.silence.unobserved_max;
-        if !followed {
+        let Some(clock) = self.followed(now) else {
             return reactions;
-        }
+        };
         while reactions.len() < reactions_max {
             let Some(key) = self
                 .timers
@@ -216,6 +216,12 @@ impl Reactor {
             self.arm(&key);
         }
         reactions
+    }
+
+    /// The clock, if the partition is followed at wall time `now`.
+    fn followed(&self, now: Micros) -> Option<Micros> {
+        self.clock
+            .filter(|clock| self.at_end || now.saturating_sub(*clock) <= self.silence.unobserved_max)
     }
 
     fn advance(&mut self, to: Micros) {

@@ -14,7 +14,8 @@ use crate::outage::truth::{Device, Logged, Stated, Truth};
 const ACROSS: &str = "silences called OFFLINE by a projector that did not see them begin";
 
 /// Whoever is called STALE or OFFLINE was silent for so long, and each silence is spoken of once. A verdict that
-/// a sign of life overtook on its way into the log is void or, if the sign was received in time, contradicted.
+/// a sign of life overtook on its way into the log is void or, if the sign was received in time, contradicted; or
+/// the true one follows, if the device was silent for so long before anybody could contradict.
 /// How late a verdict comes says nothing: a projector that was away, or behind, has to look for a while first.
 ///
 /// Every projector was killed at `handed_over`, between the last events and the end of the silence after them: who
@@ -44,6 +45,8 @@ pub fn silences(truth: &Truth, handed_over: Micros, findings: &Findings) {
         handed += logged.iter().filter(|event| crosses(event, handed_over)).count() as u64;
         findings.count("verdicts of silence that were void", silence.void.len() as u64);
         findings.count("verdicts of silence", silence.verdicts);
+        findings.count("wrong verdicts that were contradicted", silence.contradicted);
+        findings.count("wrong verdicts that the true one followed", silence.corrected);
         findings.count(
             "verdicts of silence overtaken by a sign of life",
             silence.overtaken,
@@ -91,6 +94,8 @@ struct Silence<'a> {
     void: Vec<&'a Logged>,
     verdicts: u64,
     overtaken: u64,
+    contradicted: u64,
+    corrected: u64,
 }
 
 impl<'a> Silence<'a> {
@@ -115,7 +120,7 @@ impl<'a> Silence<'a> {
         };
         match (reaction.status, reaction.of_silence) {
             (Some(Status::Online), false) => {
-                self.owed = None;
+                self.contradicted += u64::from(self.owed.take().is_some());
                 Ok(())
             }
             (Some(Status::Stale), true) => self.verdict(event, Status::Stale, STALE_AFTER),
@@ -141,17 +146,18 @@ impl<'a> Silence<'a> {
             }
             return Ok(());
         }
-        if let Some(before) = self.told.insert(status, &event.id) {
-            return Err(format!("this silence was called so by {before}"));
-        }
         if *seen > since {
             self.overtaken += 1;
-            self.owed = Some(event);
-            return Ok(());
+            return match self.owed.replace(event) {
+                None => Ok(()),
+                Some(before) => Err(format!("the word before it was wrong as well: {before:?}")),
+            };
         }
-        self.owed.take().map_or(Ok(()), |verdict| {
-            Err(format!("the word before it was wrong, and stood: {verdict:?}"))
-        })
+        self.corrected += u64::from(self.owed.take().is_some());
+        match self.told.insert(status, &event.id) {
+            None => Ok(()),
+            Some(before) => Err(format!("this silence was called so by {before}")),
+        }
     }
 }
 
@@ -234,6 +240,30 @@ mod tests {
         ];
         assert!(holds(&log));
         assert!(!holds(&log[..3]));
+    }
+
+    #[test]
+    fn a_wrong_verdict_may_be_followed_by_the_true_one() {
+        let log = [
+            sign("a", 100),
+            sign("b", 103),
+            said("s", 104, Status::Stale, 104),
+            said("t", 107, Status::Stale, 107),
+            said("u", 108, Status::Stale, 107),
+        ];
+        assert!(holds(&log[..4]));
+        assert!(!holds(&log));
+    }
+
+    #[test]
+    fn a_wrong_verdict_is_not_followed_by_another() {
+        assert!(!holds(&[
+            sign("a", 100),
+            sign("b", 103),
+            said("s", 104, Status::Stale, 104),
+            said("o", 108, Status::Offline, 108),
+            said("n", 109, Status::Online, 109),
+        ]));
     }
 
     #[test]

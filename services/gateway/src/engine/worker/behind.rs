@@ -84,9 +84,7 @@ impl<W: Wire> Connection<W> {
         let before = self.out.written;
         if let Some(mark) = self.flush(hub) {
             let taken = usize::try_from(self.out.written - before).unwrap_or(usize::MAX);
-            behind.slice_bytes = taken
-                .saturating_mul(2)
-                .clamp(SLICE_BYTES_MIN, SLICE_BYTES_MAX);
+            behind.slice_bytes = taken.saturating_mul(2).clamp(SLICE_BYTES_MIN, SLICE_BYTES_MAX);
             for step in steps.get(mark as usize..).unwrap_or_default().iter().rev() {
                 behind.places[step.feed] = Some(step.before);
             }
