@@ -39,8 +39,8 @@ struct Left {
     bytes: usize,
 }
 
-/// Frames of the largest slice, and of the first of a stream that falls behind, bytes.
-pub(crate) const SLICE_BYTES_MAX: usize = 64 << 10;
+/// Frames of the first slice of a stream that falls behind, bytes.
+const SLICE_BYTES_AT_FIRST: usize = 64 << 10;
 /// Frames of the smallest slice, bytes.
 const SLICE_BYTES_MIN: usize = 2 << 10;
 
@@ -53,7 +53,7 @@ impl Behind {
             places: places.into_boxed_slice(),
             first: 0,
             ahead_since: 0,
-            slice_bytes: SLICE_BYTES_MAX,
+            slice_bytes: SLICE_BYTES_AT_FIRST,
         }
     }
 }
@@ -75,16 +75,18 @@ impl<W: Wire> Connection<W> {
             return;
         };
         self.observe_lag(hub, &behind);
+        let settings = hub.settings();
+        let slice_bytes_max = settings.slice_bytes_max.min(settings.turn_bytes_max);
         let mut left = Left {
             records: hub.settings().slice_records_max,
-            bytes: behind.slice_bytes.min(hub.settings().turn_bytes_max),
+            bytes: behind.slice_bytes.min(slice_bytes_max),
         };
         let mut steps = Vec::new();
         self.read_slice(hub, &mut behind, &mut steps, &mut left, ready);
         let before = self.out.written;
         if let Some(mark) = self.flush(hub) {
             let taken = usize::try_from(self.out.written - before).unwrap_or(usize::MAX);
-            behind.slice_bytes = taken.saturating_mul(2).clamp(SLICE_BYTES_MIN, SLICE_BYTES_MAX);
+            behind.slice_bytes = taken.saturating_mul(2).max(SLICE_BYTES_MIN);
             for step in steps.get(mark as usize..).unwrap_or_default().iter().rev() {
                 behind.places[step.feed] = Some(step.before);
             }
@@ -92,7 +94,7 @@ impl<W: Wire> Connection<W> {
                 skip.take_back();
             }
         } else {
-            behind.slice_bytes = (behind.slice_bytes * 2).min(SLICE_BYTES_MAX);
+            behind.slice_bytes = (behind.slice_bytes * 2).min(slice_bytes_max);
             if self.skip.as_mut().is_some_and(|skip| skip.tidy()) {
                 self.skip = None;
             }
@@ -318,7 +320,7 @@ impl<W: Wire> Connection<W> {
     pub(crate) fn block_answered(&mut self, hub: &mut Hub, key: BlockKey, answer: &BlockAnswer) {
         self.waits.retain(|wait| *wait != (key.partition, key.at));
         match answer {
-            BlockAnswer::Chunk(chunk) => {
+            BlockAnswer::Chunk(chunk, _room) => {
                 self.end_seen(key, chunk);
                 let ready = Ready {
                     partition: key.partition,

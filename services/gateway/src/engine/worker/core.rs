@@ -9,7 +9,6 @@ use std::sync::atomic::Ordering;
 
 use slab::Slab;
 
-use super::behind::SLICE_BYTES_MAX;
 use super::connection::{Connection, Mode};
 use super::hub::{Environment, Hub};
 use super::output::Wire;
@@ -282,10 +281,11 @@ impl<W: Wire> Core<W> {
 
     /// Gives streams that are behind their slices: first those whose answers have come.
     fn run_slices(&mut self) {
-        let records_max = self.hub.settings().slice_records_max;
+        let settings = self.hub.settings();
+        let (records_max, bytes_max) = (settings.slice_records_max, settings.slice_bytes_max);
         (self.hub.worked, self.hub.written) = (0, 0);
         for _ in 0..SLICES_PER_TURN {
-            if self.hub.worked >= records_max || self.hub.written >= SLICE_BYTES_MAX {
+            if self.hub.worked >= records_max || self.hub.written >= bytes_max {
                 return;
             }
             if let Some((token, arrived)) = self.arrived.pop_front() {
