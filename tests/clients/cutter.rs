@@ -120,10 +120,16 @@ impl Cutter {
         self.shared.visits().clone()
     }
 
-    /// How many planned cuts were not drawn.
+    /// How many planned cuts were not made. One after `usize::MAX` bytes is somebody else's.
     pub(crate) fn cuts_left(&self) -> usize {
+        let is_whole = |visit: &&Visit| {
+            visit
+                .cut
+                .is_some_and(|(after, _)| after != usize::MAX && visit.given.len() < after)
+        };
+        let whole = self.shared.visits().iter().filter(is_whole).count();
         let plan = self.shared.plan.lock().unwrap_or_else(PoisonError::into_inner);
-        plan.cuts.len()
+        plan.cuts.len() + whole
     }
 
     /// Cuts whatever is open.

@@ -50,9 +50,13 @@ async fn whichever_gateway_behind_nginx_is_killed_every_client_goes_on_on_the_ot
     second.kill().await;
     send(&mut sent, &mut clients, 3, &mut random).await;
 
+    // nginx spreads them: those of the first gateway are cut by both kills, the others by the second.
+    let mut resumed = Vec::new();
     for watch in clients {
-        watch.finish(&sent).await;
+        resumed.push(watch.finish(&sent).await);
     }
+    assert!(resumed.iter().all(|times| *times >= 1), "{resumed:?}");
+    assert!(resumed.iter().any(|times| *times >= 2), "{resumed:?}");
 }
 
 /// Sends the events of a step, and waits until every client has those of all steps so far.
@@ -109,7 +113,8 @@ impl Watch {
         }
     }
 
-    async fn finish(mut self, sent: &Sent) {
+    /// How often it resumed.
+    async fn finish(mut self, sent: &Sent) -> usize {
         let name = format!("{:?}", self.client);
         if let Some(frame) = self.running.next().await {
             panic!("{name}: {frame:?} came after all that was sent");
@@ -117,6 +122,6 @@ impl Watch {
         sent.assert_seen(&name, &self.seen);
         let visits = self.cutter.visits();
         let resumed = visits.iter().filter(|visit| visit.asked(self.client).is_some());
-        assert!(resumed.count() >= STEPS - 1, "{name}: {} visits", visits.len());
+        resumed.count()
     }
 }

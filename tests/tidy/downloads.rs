@@ -18,7 +18,7 @@ const DOWNLOADS: &[&str] = &[
     "wget ",
 ];
 /// What runs a command again, or says to.
-const RETRIES: &[&str] = &["retry ", "retry\" ", "/retry\""];
+const RETRIES: &[&str] = &["infra/retry ", "$retry ", "/retry\" ", "/retry\""];
 /// Clients of the product, which download nothing.
 const CLIENTS: &str = "tests/clients/programs/";
 

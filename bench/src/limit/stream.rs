@@ -135,7 +135,7 @@ impl Streams {
                 self.encode(&template, number(1));
                 Ok(())
             }
-            Some(&"blast") => self.blast(&template, number(1)),
+            Some(&"blast") if !self.encoded.is_empty() => self.blast(&template, number(1)),
             Some(&"pace") => self.pace(&template, number(1), number(2), number(3)),
             _ => Err(Error::Unreadable {
                 what: "a command".to_owned(),

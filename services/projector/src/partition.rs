@@ -15,9 +15,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use journal::{Headers, NewRecord, Offset, Topic};
 use rustc_hash::FxHashMap;
-use schemas::{Body, Document, Kind, Micros};
+use schemas::{Document, Kind, Micros};
 use state::counts::{self, CountsByTenant};
-use state::fold::{is_late, is_sign_of_life};
+use state::fold::{is_late, is_sign_of_life, says_status};
 use state::{DeviceKey, HistoryRow, Limits, Outcome, Stored, Write, fold};
 
 use crate::reactor::{Reaction, Reactor, Sign, Silence};
@@ -343,30 +343,18 @@ pub(crate) fn state_record(rules: &Rules, event: &SourceEvent, value: Option<Byt
 /// the fold lets stand, though the device was heard in time, counts as one: it is contradicted by whoever reads it,
 /// also when whoever gave it is gone.
 fn note_sign(silence: &Silence, event: &SourceEvent, device: &mut Touched) {
-    let presence = match &event.event.body {
-        Body::Presence(presence) => Some(presence),
-        Body::Telemetry(_)
-        | Body::Lock(_)
-        | Body::Log(_)
-        | Body::Entity(_)
-        | Body::Location(_)
-        | Body::Command(_)
-        | Body::Alert(_)
-        | Body::Device(_)
-        | Body::Deleted => None,
+    let Some(document) = &device.slot.document else {
+        device.sign = None;
+        return;
     };
-    let says_status = presence.is_some_and(|presence| presence.status.is_some());
-    let last_seen = device
-        .slot
-        .document
-        .as_deref()
-        .map(|document| document.last_seen_at);
-    let is_wrong_verdict = last_seen.is_some_and(|seen| silence.is_refuted(&event.event, seen));
-    let is_sign = match last_seen {
-        None => false,
-        Some(_) if says_status => is_wrong_verdict,
-        Some(_) if is_sign_of_life(&event.event) => true,
-        Some(_) => return,
+    let is_wrong_verdict = silence.is_refuted(&event.event, document.last_seen_at);
+    // A word that the fold passes over takes back no sign of life before it.
+    let is_sign = if says_status(document, &event.event) {
+        is_wrong_verdict
+    } else if is_sign_of_life(&event.event) {
+        true
+    } else {
+        return;
     };
     device.sign = is_sign.then(|| Sign {
         is_wrong_verdict,

@@ -11,8 +11,9 @@
 //! projector; after one (a hand-over is one), verdicts wait for `stale_after`.
 //!
 //! **A verdict can be wrong**: a sign of life that was received in time may stand before it in the log, unread by
-//! whoever decided. Whoever reads both says what is true: ONLINE, or, when the silence after that sign is up
-//! meanwhile, the word for it. Until a verdict has come back, nobody who gave it says more.
+//! whoever decided. Whoever reads both says what is true: ONLINE, or STALE again if what was read by then shows that
+//! the silence after that sign is up as well (and somebody saw all of it: after a hand-over the answer is ONLINE).
+//! Until a verdict has come back, nobody who gave it says more.
 
 mod reaction;
 #[cfg(test)]
@@ -97,6 +98,9 @@ pub struct Reactor {
     timers: BTreeSet<(Micros, Arc<DeviceKey>)>,
     /// `None` before the first event or the first end.
     clock: Option<Micros>,
+    /// Receipt of the newest event of a device that was read: what came before it may still be unread, but hardly
+    /// any that was received long before.
+    newest_read: Micros,
     /// Whether the partition's end was reached after its last event.
     at_end: bool,
     /// No verdict of silence before this.
@@ -112,6 +116,7 @@ impl Reactor {
             watches: FxHashMap::default(),
             timers: BTreeSet::new(),
             clock: None,
+            newest_read: Micros::MIN,
             at_end: false,
             verdicts_from: Micros::MIN,
         }
@@ -144,9 +149,12 @@ impl Reactor {
         // A receipt in the future (a producer's mistake) must not make everybody silent.
         self.advance(event.event.received_at.min(now));
         self.at_end = false;
-        if let Body::Presence(_) = &event.event.body
-            && let Some(watch) = self.watches.get_mut(&event.key)
-        {
+        let Body::Presence(_) = &event.event.body else {
+            self.newest_read = self.newest_read.max(event.event.received_at.min(now));
+            return;
+        };
+        // The reactor's own words are younger than what is read beside them: they say nothing of how far that is.
+        if let Some(watch) = self.watches.get_mut(&event.key) {
             watch.read_back(&event.event.id);
         }
     }
@@ -171,13 +179,12 @@ impl Reactor {
         if watch.answers(&sign) {
             return None;
         }
-        let true_verdict = followed
-            .filter(|clock| {
-                sign.is_wrong_verdict && watch.is_silent(*clock, self.verdicts_from, &self.silence)
-            })
-            .and_then(|clock| watch.verdict(key, clock, now, &self.silence));
-        let reaction =
-            true_verdict.unwrap_or_else(|| PresenceReaction::online(key, document.status, &sign, now));
+        let stale = followed
+            .filter(|_| sign.is_wrong_verdict)
+            .filter(|clock| self.verdicts_from <= *clock)
+            .and_then(|_| watch.stale_since(self.newest_read, &self.silence))
+            .map(|since| watch.silence(key, Status::Stale, since, now));
+        let reaction = stale.unwrap_or_else(|| PresenceReaction::online(key, document.status, &sign, now));
         let since = self.clock.unwrap_or(now).max(now);
         watch.wait_for(&reaction, since.saturating_add(self.silence.pending_max));
         self.arm(key);
@@ -189,6 +196,7 @@ impl Reactor {
         let Reaction::Presence(presence) = reaction;
         if let Some(watch) = self.watches.get_mut(&presence.key) {
             watch.read_back(&presence.id);
+            self.arm(&presence.key);
         }
     }
 

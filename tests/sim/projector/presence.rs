@@ -131,7 +131,7 @@ pub(super) fn each_silence_is_told_once(world: &World) -> Result<(), String> {
 }
 
 /// Whoever shows a sign of life while it is not ONLINE is called ONLINE, unless it is told otherwise; and so is
-/// whoever was called silent and was not, unless it is silent meanwhile, and called so.
+/// whoever was called silent and was not, unless it is STALE meanwhile, and called so.
 pub(super) fn whoever_lives_is_called_online(world: &World) -> Result<(), String> {
     let limits = Limits::of(&world.layout);
     for partition in 0..PARTITIONS {
@@ -163,14 +163,14 @@ pub(super) fn whoever_lives_is_called_online(world: &World) -> Result<(), String
                 None if is_sign_of_life(&event) => drop(owed.entry(device.clone()).or_insert(offset)),
                 None => {}
                 Some(status) if is_true(world, &event, status, &after) => {
-                    if let Some(heard) = owed.get(&device) {
+                    let stood = wrong.remove(&device).filter(|_| status != Status::Stale);
+                    if let Some(heard) = owed.get(&device).or(stood.as_ref()) {
                         return Err(format!(
                             "{} lived in event {heard} of partition {partition}, and the next word is {} in event {offset}",
                             event.device,
                             status.word()
                         ));
                     }
-                    wrong.remove(&device);
                 }
                 // Its event changed the status though the device was heard in time.
                 Some(_) if before.is_some_and(|before| before.status != after.status) => {

@@ -33,8 +33,8 @@ pub(crate) enum BlockAnswer {
     Unavailable,
 }
 
-/// Holds a chunk's room among those that were read and wait for whoever asked; `None` of one that the cache had.
-pub(crate) type Room = Option<Arc<OwnedSemaphorePermit>>;
+/// Holds a chunk's room among those that wait for the turn of whoever asked.
+pub(crate) type Room = Arc<OwnedSemaphorePermit>;
 
 /// Asks for blocks.
 #[derive(Clone)]
@@ -206,7 +206,7 @@ impl Service {
             let cached = self.shared.cache.lock().find(from.topic, from.partition, from.at);
             if let Some(chunk) = cached {
                 // Another read that began before it has reached it meanwhile.
-                self.answer_all(from, &chunk, &None);
+                self.answer_all(from, &chunk, &Arc::new(room));
                 continue;
             }
             waiting.under_way = true;
@@ -232,7 +232,11 @@ impl Service {
         let mut cache = self.shared.cache.lock();
         if let Some(chunk) = cache.find(topic, partition, at) {
             drop(cache);
-            return answer(&request, BlockAnswer::Chunk(chunk, None));
+            // The cache may forget it before its turn comes.
+            return match Arc::clone(&self.room).try_acquire_owned() {
+                Ok(room) => answer(&request, BlockAnswer::Chunk(chunk, Arc::new(room))),
+                Err(_) => self.enqueue(request.key, request),
+            };
         }
         let before = at
             .checked_sub(1)
@@ -274,7 +278,7 @@ impl Service {
             Err(error) => return self.fail_all(read.from, error),
         };
         self.shared.cache.lock().insert(read.from, &chunk);
-        self.answer_all(read.from, &chunk, &Some(Arc::new(read.room)));
+        self.answer_all(read.from, &chunk, &Arc::new(read.room));
     }
 
     fn answer_all(&mut self, from: BlockKey, chunk: &Arc<Chunk>, room: &Room) {
@@ -314,7 +318,7 @@ impl Service {
     /// from just there.
     fn deliver(&mut self, from: BlockKey, chunk: &Arc<Chunk>, room: &Room, request: Request) {
         if chunk.covers(request.key.at) {
-            answer(&request, BlockAnswer::Chunk(Arc::clone(chunk), room.clone()));
+            answer(&request, BlockAnswer::Chunk(Arc::clone(chunk), Arc::clone(room)));
         } else if request.key.at == from.at {
             answer(&request, BlockAnswer::End);
         } else {

@@ -288,8 +288,8 @@ fn a_round_has_a_limit_and_the_rest_follows() {
 }
 
 /// A reactor whose verdict, given at `START + 30 s`, is in the log and unread; the device was heard at
-/// `START + 20 s`, and what is read next was received at `START + 60 s`.
-fn with_a_wrong_verdict_unread() -> (Reactor, Reaction) {
+/// `START + 20 s`, and what was read after that was received at `newest`.
+fn with_a_wrong_verdict_unread(newest: Micros) -> (Reactor, Reaction) {
     let mut reactor = following();
     let wrong = follow(&mut reactor, START, 30).remove(0);
     let (heard_at, now) = (START + 20 * SECOND, START + 60 * SECOND);
@@ -297,7 +297,7 @@ fn with_a_wrong_verdict_unread() -> (Reactor, Reaction) {
     reactor.heard_event(&telemetry(8, heard_at), now);
     let alive = document(Some(Status::Online), heard_at);
     assert_eq!(reactor.observe(&key(), Some(&alive), 8, sign(8), now), None);
-    reactor.heard_event(&telemetry(9, now), now);
+    reactor.heard_event(&telemetry(9, newest), now);
     (reactor, wrong)
 }
 
@@ -316,7 +316,7 @@ fn after_reading(reactor: &mut Reactor, wrong: &Reaction, now: Micros) -> Option
 
 #[test]
 fn nothing_more_is_said_of_a_device_before_the_verdict_on_it_was_read() {
-    let (mut reactor, _) = with_a_wrong_verdict_unread();
+    let (mut reactor, _) = with_a_wrong_verdict_unread(START + 60 * SECOND);
     assert!(reactor.due(START + 60 * SECOND, 10).is_empty());
     // The log lost it.
     let word = follow(&mut reactor, START + 60 * SECOND, 31).remove(0);
@@ -325,7 +325,7 @@ fn nothing_more_is_said_of_a_device_before_the_verdict_on_it_was_read() {
 
 #[test]
 fn a_wrong_verdict_is_followed_by_the_true_one_once_the_device_is_silent() {
-    let (mut reactor, wrong) = with_a_wrong_verdict_unread();
+    let (mut reactor, wrong) = with_a_wrong_verdict_unread(START + 60 * SECOND);
     let word = after_reading(&mut reactor, &wrong, START + 60 * SECOND).unwrap();
     let stale = presence(&word);
     assert_eq!(
@@ -336,8 +336,16 @@ fn a_wrong_verdict_is_followed_by_the_true_one_once_the_device_is_silent() {
 }
 
 #[test]
+fn a_wrong_verdict_is_contradicted_while_a_sign_of_life_may_be_unread() {
+    // It is later by the wall, and what was read says nothing of the time after the sign.
+    let (mut reactor, wrong) = with_a_wrong_verdict_unread(START + 49 * SECOND);
+    let word = after_reading(&mut reactor, &wrong, START + 60 * SECOND).unwrap();
+    assert_eq!(presence(&word).status, Status::Online);
+}
+
+#[test]
 fn a_wrong_verdict_read_where_nobody_may_speak_of_silence_is_contradicted() {
-    let (mut reactor, wrong) = with_a_wrong_verdict_unread();
+    let (mut reactor, wrong) = with_a_wrong_verdict_unread(START + 60 * SECOND);
     // Nobody looked for a quarter of an hour.
     let now = START + 960 * SECOND;
     reactor.heard_event(&telemetry(9, now), now);

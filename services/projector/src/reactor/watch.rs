@@ -103,10 +103,10 @@ impl Watch {
         }
     }
 
-    /// Whether it may be called silent, whatever it was called.
-    pub(super) fn is_silent(&self, clock: Micros, verdicts_from: Micros, silence: &Silence) -> bool {
-        self.last_seen
-            .is_some_and(|seen| seen.saturating_add(silence.stale_after).max(verdicts_from) <= clock)
+    /// Since when it is STALE at `at`, if it is, whatever it was called.
+    pub(super) fn stale_since(&self, at: Micros, silence: &Silence) -> Option<Micros> {
+        let since = self.last_seen?.saturating_add(silence.stale_after);
+        (since <= at).then_some(since)
     }
 
     /// What is decided now that the timer has fired, if it did not fire too early.
@@ -148,32 +148,27 @@ impl Watch {
                 Some(PresenceReaction::online(key, None, &sign, now))
             }
             Some(Status::Offline) => None,
-            Some(Status::Online | Status::Stale) => self.verdict(key, clock, now, silence),
+            Some(Status::Online | Status::Stale) => {
+                let last_seen = self.last_seen?;
+                let offline = last_seen.saturating_add(silence.offline_after);
+                let (status, since) = if offline <= clock {
+                    (Status::Offline, offline)
+                } else {
+                    (Status::Stale, last_seen.saturating_add(silence.stale_after))
+                };
+                Some(self.silence(key, status, since, now))
+            }
         }
     }
 
-    /// The word for the silence at hand.
-    pub(super) fn verdict(
+    /// The verdict that it is `status` since `since`.
+    pub(super) fn silence(
         &self,
         key: &Arc<DeviceKey>,
-        clock: Micros,
+        status: Status,
+        since: Micros,
         now: Micros,
-        silence: &Silence,
-    ) -> Option<PresenceReaction> {
-        let last_seen = self.last_seen?;
-        let offline = last_seen.saturating_add(silence.offline_after);
-        let (status, since) = if offline <= clock {
-            (Status::Offline, offline)
-        } else {
-            (Status::Stale, last_seen.saturating_add(silence.stale_after))
-        };
-        Some(PresenceReaction::silence(
-            key,
-            status,
-            self.status,
-            self.source,
-            since,
-            now,
-        ))
+    ) -> PresenceReaction {
+        PresenceReaction::silence(key, status, self.status, self.source, since, now)
     }
 }

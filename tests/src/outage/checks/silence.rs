@@ -15,7 +15,7 @@ const ACROSS: &str = "silences called OFFLINE by a projector that did not see th
 
 /// Whoever is called STALE or OFFLINE was silent for so long, and each silence is spoken of once. A verdict that
 /// a sign of life overtook on its way into the log is void or, if the sign was received in time, contradicted; or
-/// the true one follows, if the device was silent for so long before anybody could contradict.
+/// it is called STALE again, rightly, if it was silent for so long before anybody could contradict.
 /// How late a verdict comes says nothing: a projector that was away, or behind, has to look for a while first.
 ///
 /// Every projector was killed at `handed_over`, between the last events and the end of the silence after them: who
@@ -148,12 +148,16 @@ impl<'a> Silence<'a> {
         }
         if *seen > since {
             self.overtaken += 1;
-            return match self.owed.replace(event) {
-                None => Ok(()),
-                Some(before) => Err(format!("the word before it was wrong as well: {before:?}")),
-            };
+            self.owed = Some(event);
+            return Ok(());
         }
-        self.corrected += u64::from(self.owed.take().is_some());
+        match self.owed.take() {
+            Some(verdict) if status == Status::Offline => {
+                return Err(format!("the word before it was wrong, and stood: {verdict:?}"));
+            }
+            Some(_) => self.corrected += 1,
+            None => {}
+        }
         match self.told.insert(status, &event.id) {
             None => Ok(()),
             Some(before) => Err(format!("this silence was called so by {before}")),
@@ -256,13 +260,12 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_verdict_is_not_followed_by_another() {
+    fn a_wrong_verdict_does_not_stand_until_the_device_is_offline() {
         assert!(!holds(&[
             sign("a", 100),
             sign("b", 103),
             said("s", 104, Status::Stale, 104),
-            said("o", 108, Status::Offline, 108),
-            said("n", 109, Status::Online, 109),
+            said("o", 111, Status::Offline, 111),
         ]));
     }
 

@@ -76,7 +76,7 @@ impl<W: Wire> Connection<W> {
         };
         self.observe_lag(hub, &behind);
         let settings = hub.settings();
-        let slice_bytes_max = settings.slice_bytes_max.min(settings.turn_bytes_max);
+        let slice_bytes_max = settings.slice_bytes_max.min(settings.turn_bytes_max).max(1);
         let mut left = Left {
             records: hub.settings().slice_records_max,
             bytes: behind.slice_bytes.min(slice_bytes_max),

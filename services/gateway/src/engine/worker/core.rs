@@ -244,7 +244,7 @@ impl<W: Wire> Core<W> {
             for token in std::mem::take(&mut self.hub.lingering) {
                 self.with(token, |connection, hub| {
                     connection.is_lingering = false;
-                    connection.settle(hub);
+                    connection.settle_in_turn(hub);
                 });
             }
         }
@@ -282,7 +282,7 @@ impl<W: Wire> Core<W> {
     /// Gives streams that are behind their slices: first those whose answers have come.
     fn run_slices(&mut self) {
         let settings = self.hub.settings();
-        let (records_max, bytes_max) = (settings.slice_records_max, settings.slice_bytes_max);
+        let (records_max, bytes_max) = (settings.slice_records_max, settings.slice_bytes_max.max(1));
         (self.hub.worked, self.hub.written) = (0, 0);
         for _ in 0..SLICES_PER_TURN {
             if self.hub.worked >= records_max || self.hub.written >= bytes_max {
