@@ -1,5 +1,6 @@
 //! Behaviours of real nodes on the embedded engine, as a user sees them.
 
+mod access;
 mod bad_input;
 mod cli;
 mod cursors;

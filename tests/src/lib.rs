@@ -5,6 +5,7 @@
 //! | [`nodes`] | nodes in this process, several on one engine |
 //! | [`api`] | the native HTTP API |
 //! | [`clock`] | a wall clock that tests move |
+//! | [`issuer`] | an identity provider |
 //! | [`outage`] | a whole installation under fire |
 //! | [`program`] | the program as a process |
 //! | [`raw`] | HTTP as bytes |
@@ -16,6 +17,7 @@
 
 pub mod api;
 pub mod clock;
+pub mod issuer;
 pub mod nodes;
 pub mod outage;
 pub mod program;

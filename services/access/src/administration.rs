@@ -1,7 +1,8 @@
-//! Changes of `wakeline.control`: tokens, tenants, revocations. Each is appended, and answered when
+//! Changes of `wakeline.control`: tokens, sessions, tenants, revocations. Each is appended, and answered when
 //! this node has folded it.
 
 mod members;
+mod sessions;
 mod tenants;
 mod tokens;
 
@@ -14,6 +15,7 @@ use schemas::Micros;
 use crate::Directory;
 
 pub use members::{InvalidMember, TokenMembers, parse_expiry};
+pub use sessions::{NewSession, SessionRefused};
 pub use tenants::TenantRefused;
 pub use tokens::{Issued, TokenPage, TokenRefused, Visible};
 
@@ -28,6 +30,8 @@ pub struct Settings {
     pub devices_max: usize,
     /// Permissions, and organizations, that a token may have.
     pub grants_max: usize,
+    /// How long a session lasts, where its credential does not end before.
+    pub session_lifetime: Duration,
 }
 
 impl Default for Settings {
@@ -37,6 +41,7 @@ impl Default for Settings {
             fold_within: Duration::from_secs(5),
             devices_max: 2_000,
             grants_max: 100,
+            session_lifetime: Duration::from_secs(12 * 3_600),
         }
     }
 }
@@ -95,10 +100,12 @@ impl Administration {
 
     /// Appends one record and waits until it is folded.
     async fn write(&self, record: NewRecord) -> Result<(), WriteError> {
-        let mut outcomes = self
-            .appender
-            .append(vec![record], self.settings.append_within)
-            .await;
+        self.write_all(vec![record]).await
+    }
+
+    /// Appends records and waits until the last is folded, which is the one that matters.
+    async fn write_all(&self, records: Vec<NewRecord>) -> Result<(), WriteError> {
+        let mut outcomes = self.appender.append(records, self.settings.append_within).await;
         let position = outcomes.pop().unwrap_or(Err(AppendError::Unknown))?;
         let folded = self.directory.folded(position.offset);
         tokio::time::timeout(self.settings.fold_within, folded)

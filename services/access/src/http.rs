@@ -3,6 +3,7 @@
 
 pub mod authentication;
 pub mod body;
+pub mod origins;
 pub mod problem;
 pub mod query;
 pub mod routes;
@@ -18,8 +19,9 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 
-pub use authentication::{Surface, authenticate};
+pub use authentication::{Attempt, Refusal, Surface, authenticate, authenticate_text};
 pub use body::{BodyError, read_body, read_body_metered};
+pub use origins::{InvalidOrigin, Origins};
 pub use problem::Problem;
 pub use query::Query;
 pub use routes::AdministrationService;

@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use access::events::EventSink;
-use access::http::{Body, Handled, HttpService, Problem, Query, Surface, Traceparent, authenticate};
+use access::http::{Attempt, Body, Handled, HttpService, Problem, Query, Surface, Traceparent, authenticate};
 use access::{Directory, Principal, Role, Scope};
 use async_trait::async_trait;
 use http::header::{CONNECTION, UPGRADE};
@@ -123,11 +123,11 @@ impl DeviceSockets {
         self.tasks.wait().await;
     }
 
-    fn connect(&self, request: Request<Incoming>, peer: SocketAddr) -> Result<Response<Body>, Problem> {
+    async fn connect(&self, request: Request<Incoming>, peer: SocketAddr) -> Result<Response<Body>, Problem> {
         if request.method() != Method::GET {
             return Err(Problem::method_not_allowed("GET"));
         }
-        let device = self.device(&request, peer)?;
+        let device = self.device(&request, peer).await?;
         if handshake::transport(request.headers()) == Transport::Sse {
             return Err(
                 Problem::new(StatusCode::UPGRADE_REQUIRED, "this path speaks WebSocket only")
@@ -157,18 +157,10 @@ impl DeviceSockets {
         ))
     }
 
-    fn device(&self, request: &Request<Incoming>, peer: SocketAddr) -> Result<Device, Problem> {
+    async fn device(&self, request: &Request<Incoming>, peer: SocketAddr) -> Result<Device, Problem> {
         let shared = &self.shared;
-        let headers = request.headers();
-        let now = (shared.clock)();
-        let principal = authenticate(
-            &shared.directory,
-            Surface::Stream,
-            headers,
-            request.uri(),
-            peer.ip(),
-            now,
-        )?;
+        let attempt = Attempt::of_request(request, peer.ip(), (shared.clock)());
+        let principal = authenticate(&shared.directory, Surface::STREAM, attempt).await?;
         if principal.role != Role::Device {
             return Err(Problem::forbidden("devices connect here, with a device token"));
         }
@@ -223,6 +215,7 @@ impl HttpService for DeviceSockets {
         if request.uri().path() != PATH {
             return Handled::NotMine(request);
         }
-        Handled::Response(self.connect(request, peer).unwrap_or_else(Problem::into_response))
+        let answer = self.connect(request, peer).await;
+        Handled::Response(answer.unwrap_or_else(Problem::into_response))
     }
 }

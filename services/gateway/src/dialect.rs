@@ -5,6 +5,7 @@ pub mod native;
 
 use std::time::Duration;
 
+use access::Principal;
 use bytes::Bytes;
 use journal::Partition;
 use schemas::{Change, Document, Event};
@@ -164,6 +165,12 @@ pub trait Dialect: Send + Sync + 'static {
     fn binary(&self, subscription: &Subscription) -> Vec<Action> {
         let _ = subscription;
         Vec::new()
+    }
+
+    /// Whether the stream may go on for its principal as it stands now. Asked on every change of the
+    /// principal; what is lost of single devices the engine leaves out by itself.
+    fn admits(&self, subscription: &Subscription, principal: &Principal) -> bool {
+        subscription.admits(principal)
     }
 
     /// A keep-alive comes after this long without a frame; `None`: as the setting says.

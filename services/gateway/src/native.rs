@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use access::events::EventSink;
-use access::http::{Body, Handled, HttpService, Problem, Query, Surface, Traceparent, authenticate};
+use access::http::{Attempt, Body, Handled, HttpService, Problem, Query, Surface, Traceparent, authenticate};
 use access::{Directory, Principal};
 use async_trait::async_trait;
 use http::{Method, Request, Response};
@@ -91,7 +91,7 @@ impl Native {
         {
             return Err(Problem::method_not_allowed(allowed));
         }
-        let caller = self.caller(request, peer)?;
+        let caller = self.caller(request, peer).await?;
         let delete = request.method() == Method::DELETE;
         match route {
             Route::Devices if delete => {
@@ -111,17 +111,10 @@ impl Native {
         }
     }
 
-    fn caller(&self, request: &Request<Incoming>, peer: SocketAddr) -> Result<Caller, Problem> {
-        let now = (self.clock)();
+    async fn caller(&self, request: &Request<Incoming>, peer: SocketAddr) -> Result<Caller, Problem> {
         let headers = request.headers();
-        let principal = authenticate(
-            &self.directory,
-            Surface::Api,
-            headers,
-            request.uri(),
-            peer.ip(),
-            now,
-        )?;
+        let attempt = Attempt::of_request(request, peer.ip(), (self.clock)());
+        let principal = authenticate(&self.directory, Surface::API, attempt).await?;
         let query = Query::parse(request.uri().query());
         let tenant = principal.resolve_tenant(query.get("tenant")?)?;
         let traced = request.extensions().get::<Traceparent>();

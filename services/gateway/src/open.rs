@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use access::administration::TenantRefused;
-use access::http::{Body, Problem, Query, Surface, authenticate};
+use access::http::{Attempt, Body, Problem, Query, Surface, authenticate};
 use access::{Administration, Directory, Principal, Role};
 use http::request::Parts;
 use http::{HeaderName, Response};
@@ -91,15 +91,10 @@ impl Streams {
     /// The answer that refuses it.
     pub async fn open(&self, parts: &Parts, peer: IpAddr) -> Result<Opened, Response<Body>> {
         let transport = handshake::transport(&parts.headers);
-        let principal = authenticate(
-            self.directory(),
-            Surface::Stream,
-            &parts.headers,
-            &parts.uri,
-            peer,
-            (self.clock)(),
-        )
-        .map_err(|problem| self.explain(transport, problem))?;
+        let attempt = Attempt::of(parts, peer, (self.clock)());
+        let principal = authenticate(self.directory(), Surface::STREAM, attempt)
+            .await
+            .map_err(|refusal| self.explain(transport, refusal.into()))?;
         let query = Query::parse(parts.uri.query());
         let parameters =
             Parameters::read(&query, parts.headers.get(LAST_EVENT_ID), &self.settings).map_err(|bad| {

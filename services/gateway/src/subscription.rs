@@ -335,6 +335,18 @@ pub struct Subscription {
 }
 
 impl Subscription {
+    /// Whether its principal, as it stands now, still covers the tenants of the stream, and still reads
+    /// where it did. A device's own stream of commands never read.
+    #[must_use]
+    pub fn admits(&self, principal: &Principal) -> bool {
+        let reads = principal.reads() || !self.principal.reads();
+        let covers = match &self.selection.tenant {
+            TenantScope::One(tenant) => principal.covers_tenant(tenant),
+            TenantScope::All => principal.is_superuser(),
+        };
+        reads && covers
+    }
+
     /// What its frames travel in.
     #[must_use]
     pub fn carriage(&self) -> Carriage {

@@ -7,7 +7,7 @@ use ::http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use ::http::request::Parts;
 use ::http::{HeaderValue, Method, Request, Response, StatusCode};
 use access::http::{
-    Body, BodyError, Handled, HttpService, Problem, Query, Surface, Traceparent, authenticate, json,
+    Attempt, Body, BodyError, Handled, HttpService, Problem, Query, Surface, Traceparent, authenticate, json,
     read_body_metered,
 };
 use access::{Principal, Submission};
@@ -93,15 +93,8 @@ impl Core {
         body: Incoming,
         peer: SocketAddr,
     ) -> Result<Response<Body>, Problem> {
-        let now = (self.clock)();
-        let principal = authenticate(
-            &self.directory,
-            Surface::Api,
-            &head.headers,
-            &head.uri,
-            peer.ip(),
-            now,
-        )?;
+        let attempt = Attempt::of(head, peer.ip(), (self.clock)());
+        let principal = authenticate(&self.directory, Surface::API, attempt).await?;
         if head.method != Method::POST {
             return Err(Problem::method_not_allowed("POST"));
         }

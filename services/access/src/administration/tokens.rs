@@ -1,17 +1,21 @@
 //! Tokens: made, changed, listed and taken back, never above the grants of who does it.
 
 use schemas::Micros;
-use schemas::control::{Control, Revocation, Role, Token};
+use schemas::control::{Control, Role, Token};
 
 use super::members::InvalidMember;
 use super::{Administration, TenantRefused, TokenMembers, WriteError};
-use crate::credential::{DeviceToken, NewApiToken, digest, last_four};
+use crate::credential::{DeviceToken, NewApiToken, SESSION_SUBJECT, digest, last_four};
 use crate::directory::{record, tombstone};
+use crate::jwt::SUBJECT_PREFIX as JWT_SUBJECT;
 use crate::principal::device_subject;
-use crate::{Principal, Scope};
+use crate::{Principal, Proof, Scope};
 
 /// Begins the id of a device's signed tokens, which have no record.
 const DEVICE_ID_PREFIX: &str = "device:";
+/// What begins with these is revoked by its subject too: an issuer's JWTs, and sessions. They know no
+/// tenant's walls, so that only `system` does it.
+const SUBJECT_PREFIXES: [&str; 2] = [JWT_SUBJECT, SESSION_SUBJECT];
 
 /// Why nothing was done to a token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,6 +70,7 @@ impl Administration {
         members: TokenMembers,
     ) -> Result<Issued, TokenRefused> {
         administers(actor)?;
+        let actor = &self.behind_session(actor);
         let now = self.now();
         let mut token = Token {
             id: Box::default(),
@@ -124,6 +129,7 @@ impl Administration {
             let message = "device tokens are signed and cannot be changed: revoke it and make another";
             return Err(InvalidMember::new("id", message).into());
         }
+        let actor = &self.behind_session(actor);
         let mut token = self.token(actor, id)?.0;
         within_grants(actor, &token)?;
         members.apply(&mut token, &self.settings, self.now())?;
@@ -141,28 +147,35 @@ impl Administration {
         Ok(Visible(token))
     }
 
-    /// Takes a token back, or all tokens of a device issued until now (`device:<tenant>/<device>`).
+    /// Takes a token back, or all that was issued until now to a subject: the tokens of a device
+    /// (`device:<tenant>/<device>`), somebody's JWTs (`jwt:<sub>`), a session (`session:<id>`).
     ///
     /// # Errors
     /// When there is none within reach, or the log does not take it.
     pub async fn revoke_token(&self, actor: &Principal, id: &str) -> Result<(), TokenRefused> {
         let now = self.now();
-        let generation = self.layout.generation;
-        let record = if let Some(subject) = id.strip_prefix(DEVICE_ID_PREFIX) {
-            let (tenant, device) = subject.split_once('/').ok_or(TokenRefused::NotFound)?;
+        if let Some(device) = id.strip_prefix(DEVICE_ID_PREFIX) {
+            let (tenant, device) = device.split_once('/').ok_or(TokenRefused::NotFound)?;
             if !actor.may_administer(tenant) || !actor.devices.contains(device) {
                 return Err(TokenRefused::NotFound);
             }
-            let revocation = Control::Revocation(Revocation {
-                subject: id.into(),
-                not_before: now + 1, // what was issued in this very microsecond goes too
-            });
-            record(&revocation, generation, now)
+            self.revoke(id, now).await?;
+        } else if SUBJECT_PREFIXES.iter().any(|prefix| id.starts_with(prefix)) {
+            if actor.role != Role::System {
+                return Err(TokenRefused::NotFound);
+            }
+            self.revoke(id, now).await?;
         } else {
             let token = self.token(actor, id)?.0;
-            tombstone(&format!("token/{}", token.id), "token", generation, now)
-        };
-        self.write(record).await?;
+            let generation = self.layout.generation;
+            self.write(tombstone(
+                &format!("token/{}", token.id),
+                "token",
+                generation,
+                now,
+            ))
+            .await?;
+        }
         tracing::info!(token = id, by = %actor.id, "token revoked");
         Ok(())
     }
@@ -217,6 +230,20 @@ impl Administration {
             tokens: tokens.into_iter().map(Visible).collect(),
             next,
         })
+    }
+
+    /// The principal with the end of its credential, where a session stands for it: what somebody makes
+    /// from a browser lasts as long as if it were made with the credential itself.
+    fn behind_session(&self, actor: &Principal) -> Principal {
+        let expires_at = match (&actor.session, actor.proof) {
+            (Some(_), Proof::Token) => self.directory.token(&actor.id).and_then(|token| token.expires_at),
+            (Some(_), Proof::Node) => None,
+            (Some(_), Proof::Device | Proof::Jwt(_)) | (None, _) => actor.expires_at,
+        };
+        Principal {
+            expires_at,
+            ..actor.clone()
+        }
     }
 
     fn sign_device_token(&self, mut token: Token) -> Result<Issued, TokenRefused> {

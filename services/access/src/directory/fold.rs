@@ -1,5 +1,6 @@
 //! The fold itself: records of `wakeline.control` in, what they mean out. No I/O.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use journal::{Placement, Record};
@@ -8,6 +9,7 @@ use schemas::Micros;
 use schemas::control::{Control, Revocation, Tenant, Token};
 
 use super::tokens::Tokens;
+use crate::credential::session_end;
 
 /// A tenant, and where its devices lie.
 pub(crate) struct TenantEntry {
@@ -40,6 +42,8 @@ pub(crate) struct Fold {
     pub(crate) tokens: Tokens,
     pub(crate) tenants: FxHashMap<Box<str>, TenantEntry>,
     revocations: FxHashMap<Box<str>, Micros>,
+    /// Those of sessions, by when the session ends: from then on, nobody needs them.
+    sessions: BTreeSet<(Micros, Box<str>)>,
     removed: FxHashSet<Box<str>>,
     /// By the key of the record.
     repairs: FxHashMap<Box<str>, Repair>,
@@ -63,6 +67,7 @@ impl Fold {
             tokens: Tokens::default(),
             tenants: FxHashMap::default(),
             revocations: FxHashMap::default(),
+            sessions: BTreeSet::new(),
             removed: FxHashSet::default(),
             repairs: FxHashMap::default(),
         }
@@ -91,6 +96,12 @@ impl Fold {
     /// Credentials of `subject` issued before this are void.
     pub(crate) fn not_before(&self, subject: &str) -> Option<Micros> {
         self.revocations.get(subject).copied()
+    }
+
+    /// Subjects of revocations that nobody needs any more at `now`: at most `most`.
+    pub(crate) fn moot_revocations(&self, now: Micros, most: usize) -> Vec<Box<str>> {
+        let moot = self.sessions.iter().take_while(|(end, _)| *end <= now);
+        moot.take(most).map(|(_, subject)| subject.clone()).collect()
     }
 
     /// What must be appended again; each is told once.
@@ -133,6 +144,9 @@ impl Fold {
     }
 
     fn put_revocation(&mut self, revocation: Revocation) -> Effect {
+        if let Some(end) = session_end(&revocation.subject) {
+            self.sessions.insert((end, revocation.subject.clone()));
+        }
         let boundary = self.revocations.entry(revocation.subject).or_insert(Micros::MIN);
         if *boundary >= revocation.not_before {
             return Effect::Unchanged;
@@ -152,7 +166,12 @@ impl Fold {
                 self.tokens.remove(id)
             }
             Some(("tenant", id)) => self.tenants.remove(id).is_some(),
-            Some(("revocation", subject)) => self.revocations.remove(subject).is_some(),
+            Some(("revocation", subject)) => {
+                if let Some(end) = session_end(subject) {
+                    self.sessions.remove(&(end, subject.into()));
+                }
+                self.revocations.remove(subject).is_some()
+            }
             Some(_) => false,
             None => return Effect::Unreadable,
         };

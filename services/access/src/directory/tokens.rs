@@ -9,7 +9,7 @@ use rustc_hash::FxBuildHasher;
 use schemas::Micros;
 use schemas::control::{Role, Token};
 
-use crate::{Principal, Scope};
+use crate::{Principal, Proof, Scope};
 
 /// Entries of one block: blocks never move, so growth costs no second copy of everything.
 const BLOCK: usize = 1_024;
@@ -99,6 +99,8 @@ impl Entry {
     pub(crate) fn principal(&self) -> Principal {
         Principal {
             id: self.id.as_str().into(),
+            proof: Proof::Token,
+            session: None,
             role: self.grant.role,
             tenant: self.grant.tenant.clone(),
             devices: self.grant.devices.clone(),

@@ -176,3 +176,70 @@ async fn only_system_makes_tenants() {
     assert_eq!(refused, Err(TenantRefused::Forbidden));
     world.close().await;
 }
+
+#[tokio::test]
+async fn jwts_and_sessions_are_revoked_by_system_only() {
+    let world = World::new().await;
+    let admin = world.principal(ADMIN).await;
+    for id in ["jwt:somebody", "session:0-1"] {
+        let refused = world.administration.revoke_token(&admin, id).await;
+        assert_eq!(refused, Err(TokenRefused::NotFound));
+        world.administration.revoke_token(&system(), id).await.unwrap();
+    }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_superuser_belongs_to_no_tenant_and_is_made_by_system_only() {
+    let world = World::new().await;
+    let superuser = world
+        .principal(r#"{"role":"admin","superuser":true,"permissions":["geo.view_location"]}"#)
+        .await;
+    assert_eq!(superuser.tenant, None);
+    assert!(superuser.manages("any") && superuser.covers_tenant("any"));
+    for json in [
+        r#"{"role":"user","superuser":true,"tenant":null}"#,
+        r#"{"role":"system","tenant":null}"#,
+    ] {
+        let refused = world.administration.create_token(&superuser, members(json)).await;
+        assert!(matches!(refused, Err(TokenRefused::Forbidden(_))), "{json}");
+    }
+    let admin = world.principal(ADMIN).await;
+    let (id, _) = world.token(&admin, r#"{"role":"user"}"#).await;
+    for json in [
+        r#"{"superuser":true}"#,
+        r#"{"superuser":true,"tenant":null}"#,
+        r#"{"role":"system","tenant":null}"#,
+        r#"{"tenant":"other"}"#,
+    ] {
+        let refused = world
+            .administration
+            .change_token(&admin, &id, members(json))
+            .await;
+        assert!(refused.is_err(), "{json}");
+    }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn staff_manages_the_organizations_that_it_was_given() {
+    let world = World::new().await;
+    let staff = r#"{"role":"admin","tenant":"acme","staff":true,"organizations":["acme","other"],"permissions":["config.view_device"]}"#;
+    let staff = world.principal(staff).await;
+    assert!(staff.manages("acme") && staff.manages("other") && !staff.manages("third"));
+    assert!(staff.has_any_permission(&["geo.view_location", "config.view_device"]));
+    assert!(!staff.has_any_permission(&["geo.view_location"]));
+    assert!(!staff.covers_tenant("other"), "walls stand on native routes");
+    let given = r#"{"role":"user","staff":true,"organizations":["other"]}"#;
+    let (id, _) = world.token(&staff, given).await;
+    let made = world.administration.token(&staff, &id).unwrap().0;
+    assert!(made.staff && made.organizations == ["other".into()]);
+    let more = world
+        .administration
+        .change_token(&staff, &id, members(r#"{"organizations":["third"]}"#))
+        .await;
+    assert!(matches!(more, Err(TokenRefused::Forbidden(_))));
+    let plain = world.principal(r#"{"role":"user","tenant":"acme"}"#).await;
+    assert!(!plain.manages("acme"));
+    world.close().await;
+}

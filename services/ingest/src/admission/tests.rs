@@ -11,6 +11,8 @@ const NOW: Micros = 1_800_000_000_000_000;
 fn principal(role: Role) -> Principal {
     Principal {
         id: "t".into(),
+        proof: access::Proof::Token,
+        session: None,
         role,
         tenant: Some("acme".into()),
         devices: Scope::All,

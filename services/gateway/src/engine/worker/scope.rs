@@ -32,6 +32,9 @@ impl<W: Wire> Connection<W> {
         if principal == self.subscription.principal {
             return;
         }
+        if !self.subscription.dialect.admits(&self.subscription, &principal) {
+            return self.finish(hub, Ending::Scope);
+        }
         let selection = self.subscription.selection.clone();
         if self.subscription.bound && selection.devices.within(&principal.devices).is_empty() {
             return self.finish(hub, Ending::Scope);

@@ -3,7 +3,6 @@
 use schemas::Kind;
 
 use super::super::Setting;
-use super::count;
 use crate::config::parse;
 
 /// A setting without anything special.
@@ -83,16 +82,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
         ..BASE
     },
-    count!(
-        "failed-authentications-per-minute",
-        "20",
-        "Failed authentications of one address in a minute before it is told 429; a good credential still gets in",
-        failed_authentications_per_minute
-    ),
     Setting {
         name: "allowed-origins",
         metavar: "ORIGINS",
-        help: "Origins whose pages may use the API, such as https://app.example.com; * is any",
+        help: "Origins whose pages may use the API, such as https://app.example.com; * is any, but its pages may \
+               not send cookies",
         apply: |c, v| {
             c.front_door.allowed_origins = parse::list(v);
             Ok(())
