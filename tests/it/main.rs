@@ -4,6 +4,7 @@ mod access;
 mod bad_input;
 mod cli;
 mod cursors;
+mod dialects;
 mod hostile;
 mod ingest;
 mod live;

@@ -2,6 +2,7 @@
 //!
 //! | part | holds |
 //! |---|---|
+//! | [`fixture`] | frames as the dialects' documents print them |
 //! | [`nodes`] | nodes in this process, several on one engine |
 //! | [`api`] | the native HTTP API |
 //! | [`clock`] | a wall clock that tests move |
@@ -11,12 +12,14 @@
 //! | [`raw`] | HTTP as bytes |
 //! | [`resume`] | clients cut and resumed at random, and what they must have seen |
 //! | [`seed`] | randomness that can be run again |
+//! | [`socket`] | WebSockets of the dialects |
 //! | [`stream`] | SSE and WebSocket streams as one type, cut and resumed at will |
 //! | [`wait`] | waiting for a condition, never for a time |
 //! | [`world`] | one node with a tenant |
 
 pub mod api;
 pub mod clock;
+pub mod fixture;
 pub mod issuer;
 pub mod nodes;
 pub mod outage;
@@ -24,6 +27,7 @@ pub mod program;
 pub mod raw;
 pub mod resume;
 pub mod seed;
+pub mod socket;
 pub mod stream;
 pub mod wait;
 pub mod world;

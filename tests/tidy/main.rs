@@ -6,6 +6,7 @@
 mod arrows;
 mod attributes;
 mod avro;
+mod fixtures;
 mod layout;
 mod lengths;
 mod migrations;

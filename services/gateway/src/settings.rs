@@ -69,6 +69,9 @@ pub struct Settings {
     pub replies_max: usize,
     /// A client that takes no byte for this long is given up.
     pub stalled_max: Duration,
+    /// A choice of devices that comes this soon after the opening of a stream with a cursor holds from the
+    /// cursor on.
+    pub choice_window: Duration,
     /// Devices in one selection.
     pub selection_devices_max: usize,
     /// `retry:` of SSE lies between these.
@@ -121,6 +124,7 @@ impl Default for Settings {
             client_message_bytes_max: 64 << 10,
             replies_max: 64,
             stalled_max: Duration::from_secs(600),
+            choice_window: Duration::from_secs(10),
             selection_devices_max: 10_000,
             retry: (Duration::from_secs(3), Duration::from_secs(8)),
             retry_refused: (Duration::from_secs(5), Duration::from_secs(30)),

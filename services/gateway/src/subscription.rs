@@ -58,6 +58,8 @@ pub struct Carriage {
     pub transport: Transport,
     /// Over SSE.
     pub framing: Framing,
+    /// Whether data frames carry their cursor over WebSocket.
+    pub cursors: bool,
 }
 
 /// What becomes of a stream whose client is slow.
@@ -146,6 +148,18 @@ impl KindSet {
     /// None.
     pub const NONE: Self = Self(0);
 
+    /// Those of either.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Without those of `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// With `kind` added.
     #[must_use]
     pub const fn with(self, kind: Kind) -> Self {
@@ -168,6 +182,35 @@ impl FromIterator<Kind> for KindSet {
     }
 }
 
+/// Records that go to the stream's [`Conversation`](crate::dialect::Conversation) and not to its frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Told {
+    /// Of these kinds, of the selection's devices.
+    pub kinds: KindSet,
+    /// Of these kinds, of every device in scope.
+    pub of_all: KindSet,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self {
+            kinds: KindSet::NONE,
+            of_all: KindSet::NONE,
+        }
+    }
+}
+
+/// What becomes of a record in a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Nothing: it is not wanted.
+    None,
+    /// It is shown.
+    Show,
+    /// The conversation is told.
+    Tell,
+}
+
 /// What a stream wants to see. A client may replace it while the stream runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
@@ -181,9 +224,40 @@ pub struct Selection {
     /// On view `events`: telemetry is reduced to these dotted paths (and what lies below them), and
     /// left out if none is there.
     pub metrics: Option<Arc<BTreeSet<Box<str>>>>,
+    /// What is told to the conversation. A kind that is told is not shown.
+    pub told: Told,
 }
 
 impl Selection {
+    /// What becomes of a record of `device`, of a tenant that is covered; `devices` is what the scope
+    /// leaves of the selection's.
+    pub(crate) fn use_of(&self, kind: Option<Kind>, device: &str, devices: &DeviceSet, scope: &Scope) -> Use {
+        if self.told.of_all.contains(kind) {
+            return if scope.contains(device) {
+                Use::Tell
+            } else {
+                Use::None
+            };
+        }
+        let told = self.told.kinds.contains(kind);
+        if !(told || self.kinds.contains(kind)) || !devices.contains(device) {
+            Use::None
+        } else if told {
+            Use::Tell
+        } else {
+            Use::Show
+        }
+    }
+
+    /// The partitions that it could touch with other devices.
+    pub(crate) fn touchable(&self, scope: &Scope, layout: &Layout, spread: Option<u32>) -> Vec<Partition> {
+        let all = Self {
+            devices: DeviceSet::All,
+            ..self.clone()
+        };
+        all.touched(scope, layout, spread)
+    }
+
     /// The partitions that it can touch, ordered, for a principal of that scope.
     #[must_use]
     pub fn partitions(&self, scope: &Scope, directory: &Directory, layout: &Layout) -> Vec<Partition> {
@@ -198,7 +272,12 @@ impl Selection {
         };
         let spread = spread.unwrap_or(layout.default_spread);
         let placement = Placement::new(tenant, spread, layout.partitions);
-        let mut partitions: Vec<Partition> = match self.devices.within(scope) {
+        let asked = if self.told.of_all == KindSet::NONE {
+            &self.devices
+        } else {
+            &DeviceSet::All
+        };
+        let mut partitions: Vec<Partition> = match asked.within(scope) {
             DeviceSet::All => placement.partitions().to_vec(),
             DeviceSet::Set(devices) => devices.iter().map(|device| placement.of(device)).collect(),
         };
@@ -332,6 +411,10 @@ pub struct Subscription {
     pub principal: Arc<Principal>,
     /// Whether it is bound to the one device that it names: it closes when the scope loses that device.
     pub bound: bool,
+    /// Whether data frames carry their cursor over WebSocket.
+    pub cursors: bool,
+    /// Whether its client chooses devices while it runs: it follows every partition of its scope then.
+    pub chooses: bool,
 }
 
 impl Subscription {
@@ -353,6 +436,22 @@ impl Subscription {
         Carriage {
             transport: self.transport,
             framing: self.framing,
+            cursors: self.cursors,
+        }
+    }
+
+    /// What it touches with this selection and scope; the tenant's spread as in [`Selection::touched`].
+    pub(crate) fn touched(
+        &self,
+        selection: &Selection,
+        scope: &Scope,
+        layout: &Layout,
+        spread: Option<u32>,
+    ) -> Vec<Partition> {
+        if self.chooses {
+            selection.touchable(scope, layout, spread)
+        } else {
+            selection.touched(scope, layout, spread)
         }
     }
 }

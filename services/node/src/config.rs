@@ -127,6 +127,8 @@ pub struct Config {
     pub gateway: gateway::Settings,
     /// Settings of opening streams.
     pub open: gateway::open::OpenSettings,
+    /// Settings of the requests to dialects.
+    pub desk: gateway::DeskSettings,
     /// Settings of device sockets.
     pub device_socket: gateway::DeviceSocketSettings,
     /// Settings of the public listener.
@@ -188,6 +190,7 @@ impl Default for Config {
             projector: projector::Settings::default(),
             gateway: gateway::Settings::default(),
             open: gateway::open::OpenSettings::default(),
+            desk: gateway::DeskSettings::default(),
             device_socket: gateway::DeviceSocketSettings::default(),
             front_door: gateway::front_door::FrontDoorSettings::default(),
             native: gateway::native::NativeSettings::default(),

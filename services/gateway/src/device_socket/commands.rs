@@ -17,10 +17,10 @@ use tokio::sync::mpsc;
 
 use super::frames::Step;
 use super::{Device, Shared};
-use crate::dialect::{Action, Control, Dialect, Item};
-use crate::engine::{Adoption, ChannelBody, Seat, Sink};
+use crate::dialect::{Control, Dialect, Item, Look, Silent};
+use crate::engine::{Adoption, ChannelBody, Reading, Seat, Sink};
 use crate::subscription::{
-    Delivery, DeviceSet, Framing, KindSet, Selection, Start, Subscription, TenantScope, Transport, View,
+    Delivery, DeviceSet, Framing, KindSet, Selection, Start, Subscription, TenantScope, Told, Transport, View,
 };
 
 /// Ends a connection whose commands came to an end without a reason given.
@@ -52,7 +52,7 @@ impl Dialect for QueuedCommands {
         "device socket"
     }
 
-    fn data(&self, _: Transport, item: Item<'_>, _: &str, out: &mut Vec<u8>) -> bool {
+    fn data(&self, _: Look<'_>, item: Item<'_>, _: &str, out: &mut Vec<u8>) -> bool {
         let event = match item {
             Item::Record(record) => record.event(),
             Item::Event(event) => Some(event),
@@ -78,13 +78,7 @@ impl Dialect for QueuedCommands {
         written
     }
 
-    fn control(
-        &self,
-        _: Transport,
-        control: Control<'_>,
-        _: &str,
-        out: &mut Vec<u8>,
-    ) -> Option<&'static str> {
+    fn control(&self, _: Look<'_>, control: Control<'_>, _: &str, out: &mut Vec<u8>) -> Option<&'static str> {
         match control {
             Control::Fault { ending } => {
                 out.extend_from_slice(format!("{{\"fault\":{}}}", ending.close_code()).as_bytes());
@@ -94,13 +88,9 @@ impl Dialect for QueuedCommands {
             | Control::Reset(_)
             | Control::CaughtUp { .. }
             | Control::Degraded { .. }
-            | Control::KeepAlive
+            | Control::KeepAlive { .. }
             | Control::Updated => None,
         }
-    }
-
-    fn text(&self, _: &str, _: &Subscription) -> Vec<Action> {
-        Vec::new()
     }
 }
 
@@ -139,6 +129,7 @@ pub(super) async fn follow(
         prelude: Bytes::new(),
         leftover: Vec::new(),
         subscription: subscription(shared, device, from),
+        reading: Reading::by(Silent),
     };
     if shared.engine.adopt(adoption).is_err() {
         return GOING_AWAY;
@@ -186,6 +177,7 @@ fn subscription(shared: &Shared, device: &Device, from: Offset) -> Subscription 
             devices: DeviceSet::Set(Arc::new([device.id.clone()].into())),
             kinds: KindSet::NONE.with(Kind::Command),
             metrics: None,
+            told: Told::default(),
         },
         delivery: Delivery::Every,
         every: None,
@@ -196,6 +188,8 @@ fn subscription(shared: &Shared, device: &Device, from: Offset) -> Subscription 
         },
         principal: Arc::clone(&device.principal),
         bound: true,
+        cursors: false,
+        chooses: false,
     }
 }
 

@@ -4,12 +4,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use journal::{Partition, Topic};
+use journal::Topic;
 use schemas::{Kind, json};
 use serde::Deserialize;
 
-use super::{Action, Control, Dialect, Item};
-use crate::subscription::{DeviceSet, KindSet, Reset, Selection, Subscription, Transport, View};
+use super::text::{numbers, reset_members};
+use super::{Action, Control, Conversation, Dialect, Item, Look, Moment};
+use crate::subscription::{DeviceSet, KindSet, Selection, Subscription, Transport, View};
+
+pub(crate) mod entrance;
+
+pub use entrance::entrances;
 
 /// The native API.
 #[derive(Debug, Clone, Copy, Default)]
@@ -20,7 +25,8 @@ impl Dialect for Native {
         "native"
     }
 
-    fn data(&self, transport: Transport, item: Item<'_>, cursor: &str, out: &mut Vec<u8>) -> bool {
+    fn data(&self, look: Look<'_>, item: Item<'_>, cursor: &str, out: &mut Vec<u8>) -> bool {
+        let transport = look.transport;
         match item {
             Item::Record(record) => match record.json() {
                 None => return false,
@@ -56,11 +62,12 @@ impl Dialect for Native {
 
     fn control(
         &self,
-        transport: Transport,
+        look: Look<'_>,
         control: Control<'_>,
         cursor: &str,
         out: &mut Vec<u8>,
     ) -> Option<&'static str> {
+        let transport = look.transport;
         let (name, members) = match control {
             Control::Hello if transport == Transport::Sse => ("hello", String::new()),
             Control::Hello => return None,
@@ -70,7 +77,7 @@ impl Dialect for Native {
             Control::Degraded { partitions } => {
                 ("degraded", format!("\"partitions\":{}", numbers(partitions)))
             }
-            Control::KeepAlive => ("keepalive", String::new()),
+            Control::KeepAlive { .. } => ("keepalive", String::new()),
             Control::Updated => ("updated", String::new()),
             Control::Fault { .. } if transport == Transport::WebSocket => return None,
             Control::Fault { ending } => ("fault", format!("\"reason\":\"{}\"", ending.reason())),
@@ -78,11 +85,13 @@ impl Dialect for Native {
         write_control(transport, name, cursor, &members, out);
         Some(name)
     }
+}
 
-    fn text(&self, text: &str, subscription: &Subscription) -> Vec<Action> {
-        match update(text, subscription) {
+impl Conversation for Native {
+    fn text(&mut self, text: &str, at: &Moment<'_>) -> Vec<Action> {
+        match update(text, at.subscription) {
             Ok(selection) => vec![Action::Select(selection)],
-            Err(message) => self.refusal(&message).map(Action::Send).into_iter().collect(),
+            Err(message) => self.refusal(&message).map(Action::send).into_iter().collect(),
         }
     }
 
@@ -145,33 +154,6 @@ fn separate(text: &mut String) {
     if text.len() > 1 {
         text.push(',');
     }
-}
-
-fn numbers(partitions: &[Partition]) -> String {
-    let list: Vec<String> = partitions.iter().map(ToString::to_string).collect();
-    format!("[{}]", list.join(","))
-}
-
-fn reset_members(reset: &Reset) -> String {
-    let mut text = format!("\"reason\":\"{}\"", reset.reason.word());
-    for (name, times) in [("requested", &reset.requested), ("available", &reset.available)] {
-        if times.is_empty() {
-            continue;
-        }
-        let list: Vec<String> = times
-            .iter()
-            .map(|(partition, time_ms)| {
-                let mut time = Vec::new();
-                json::write_time(time_ms.saturating_mul(1_000), &mut time);
-                format!("\"{partition}\":{}", String::from_utf8_lossy(&time))
-            })
-            .collect();
-        text.push_str(&format!(",\"{name}\":{{{}}}", list.join(",")));
-    }
-    if reset.duplicates {
-        text.push_str(",\"duplicates\":true");
-    }
-    text
 }
 
 /// The one message that a native client may send.

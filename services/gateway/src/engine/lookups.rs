@@ -1,11 +1,13 @@
 //! What one stream asks the store and the log: pins and pages of snapshots, and where to go on when its
 //! position is no longer in the log. A few at a time, in turns by tenant.
 
+pub(crate) mod asked;
 mod pages;
 mod resets;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use access::{EventSink, Scope};
 use journal::{Journal, Offset, Partition, Topic};
 use state::{Store, Stored};
 use tokio::sync::mpsc;
@@ -15,6 +17,7 @@ use super::Token;
 use super::ends::Ends;
 use super::mailbox::{Mailbox, Reply};
 use super::schedule::{Schedule, Turn};
+use crate::dialect::{Answer, Ask};
 use crate::settings::Settings;
 use crate::subscription::{DeviceSet, ResetReason, TenantScope};
 
@@ -34,6 +37,12 @@ pub(crate) enum Lookup {
         /// Next offsets of `wakeline.state` up to which the documents must be materialised.
         at_least: Vec<(Partition, Offset)>,
     },
+    /// What a conversation asks about the state of its tenant.
+    Asked {
+        tenant: TenantScope,
+        scope: Scope,
+        ask: Ask,
+    },
     /// Where to go on, for a stream that stands outside the log.
     Reset {
         topic: Topic,
@@ -44,6 +53,8 @@ pub(crate) enum Lookup {
 
 /// Its answer.
 pub(crate) enum LookupAnswer {
+    /// To [`Lookup::Asked`].
+    Asked(Answer),
     /// To [`Lookup::Pin`].
     Pinned(Vec<Pinned>),
     /// To [`Lookup::Page`].
@@ -102,6 +113,8 @@ pub(crate) struct Sources {
     pub(crate) ends: Ends,
     pub(crate) access: Arc<dyn super::Access>,
     pub(crate) page_documents: usize,
+    /// Takes events, where this process has an ingest.
+    pub(crate) events: OnceLock<Arc<dyn EventSink>>,
     pub(crate) reset_slack_ms: i64,
 }
 
@@ -109,12 +122,12 @@ impl Lookups {
     /// The asking side, and the task that answers.
     pub(crate) fn new(
         settings: &Settings,
-        sources: Sources,
+        sources: Arc<Sources>,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (requests, inbox) = mpsc::channel(settings.page_queue_max.max(1));
         (
             Self { requests },
-            serve(inbox, Arc::new(sources), settings.page_reads_max.max(1)),
+            serve(inbox, sources, settings.page_reads_max.max(1)),
         )
     }
 
@@ -175,6 +188,9 @@ async fn answer(sources: Arc<Sources>, request: Request) {
             positions,
             time_ms,
         } => resets::resolve(&sources, topic, &positions, time_ms).await,
+        Lookup::Asked { tenant, scope, ask } => Some(LookupAnswer::Asked(
+            asked::answer(&sources, &tenant, &scope, ask).await,
+        )),
     };
     request.reply.reply(Reply::Lookup {
         token: request.token,

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 use tokio::sync::Notify;
 
+use crate::dialect::Cap;
 use crate::settings::Settings;
 
 /// Why there is no place for one more stream.
@@ -17,6 +19,9 @@ pub enum Refused {
     /// The tenant has as many as it may.
     #[error("the tenant has as many streams as it may have on one gateway")]
     TenantFull,
+    /// The tenant has as many of this dialect as it may, which is this many.
+    #[error("the tenant has {0} streams of this kind, as many as it may have")]
+    Capped(usize),
     /// The process is about to stop.
     #[error("this gateway is about to stop")]
     Draining,
@@ -44,7 +49,8 @@ struct Taken {
 /// A place under the caps; dropping it gives it back.
 pub struct Seat {
     shared: Arc<Shared>,
-    tenant: Box<str>,
+    /// Under which names it is counted.
+    names: SmallVec<[Box<str>; 1]>,
 }
 
 impl Seats {
@@ -59,7 +65,14 @@ impl Seats {
     }
 
     pub(crate) fn reserve(&self, tenant: Option<&str>) -> Result<Seat, Refused> {
+        self.reserve_under(tenant, None)
+    }
+
+    /// The same under a cap of a dialect's own.
+    pub(crate) fn reserve_under(&self, tenant: Option<&str>, cap: Option<&Cap>) -> Result<Seat, Refused> {
         let tenant = tenant.unwrap_or_default();
+        // No tenant has a slash in its name.
+        let capped = cap.map(|cap| format!("{tenant}/{}", cap.name));
         let mut taken = self.shared.taken.lock();
         if taken.draining {
             return Err(Refused::Draining);
@@ -71,13 +84,31 @@ impl Seats {
         if of_tenant >= self.shared.settings.streams_per_tenant_max {
             return Err(Refused::TenantFull);
         }
+        let mut names: SmallVec<[Box<str>; 1]> = SmallVec::new();
+        names.push(tenant.into());
+        if let (Some(cap), Some(capped)) = (cap, capped) {
+            let of_cap = taken.by_tenant.get(&*capped).copied().unwrap_or(0);
+            if of_cap >= cap.streams_max {
+                return Err(Refused::Capped(cap.streams_max));
+            }
+            names.push(capped.into());
+            names.push(total_of(cap.name));
+        }
         taken.all += 1;
-        taken.by_tenant.insert(tenant.into(), of_tenant + 1);
+        for name in &names {
+            *taken.by_tenant.entry(name.clone()).or_default() += 1;
+        }
         drop(taken);
         Ok(Seat {
             shared: Arc::clone(&self.shared),
-            tenant: tenant.into(),
+            names,
         })
+    }
+
+    /// Streams of all tenants under the cap of that name.
+    pub(crate) fn taken_under(&self, cap: &str) -> usize {
+        let taken = self.shared.taken.lock();
+        taken.by_tenant.get(&total_of(cap)).copied().unwrap_or(0)
     }
 
     /// No more seats from now on.
@@ -105,14 +136,20 @@ impl Seats {
     }
 }
 
+fn total_of(cap: &str) -> Box<str> {
+    format!("/{cap}").into()
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut taken = self.shared.taken.lock();
         taken.all = taken.all.saturating_sub(1);
-        if let Some(count) = taken.by_tenant.get_mut(&self.tenant) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                taken.by_tenant.remove(&self.tenant);
+        for name in &self.names {
+            if let Some(count) = taken.by_tenant.get_mut(name) {
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    taken.by_tenant.remove(name);
+                }
             }
         }
         if taken.all == 0 {

@@ -13,6 +13,7 @@ mod resets;
 mod scope;
 mod skip;
 mod snapshot;
+mod talk;
 mod timers;
 
 use std::io;

@@ -136,6 +136,7 @@ async fn stream(
         prelude: bytes::Bytes::new(),
         leftover: Vec::new(),
         subscription: opened.subscription,
+        reading: opened.reading,
     };
     if let Err(refused) = streams.engine().adopt(adoption) {
         return streams.refusal(transport, refused);

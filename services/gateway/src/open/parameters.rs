@@ -30,7 +30,7 @@ const KNOWN: [&str; 11] = [
 
 /// From where a stream shall run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum From {
+pub enum From {
     /// Now.
     Live,
     /// The first record kept.
@@ -232,7 +232,8 @@ fn every(query: &Query, delivery: Delivery, settings: &OpenSettings) -> Parsed<O
     }
 }
 
-fn from(query: &Query, last_event_id: Option<&HeaderValue>) -> Parsed<From> {
+/// From where the stream runs: the header comes before everything in the query.
+pub(crate) fn from(query: &Query, last_event_id: Option<&HeaderValue>) -> Parsed<From> {
     if let Some(id) = last_event_id.filter(|id| !id.is_empty()) {
         // A browser never connects again after a 400, and cannot be told to forget its id.
         let cursor = id.to_str().ok().and_then(|text| text.parse().ok());

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::dialect::telemetry;
+
 /// Settings of opening streams, beside those of the engine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OpenSettings {
@@ -17,6 +19,8 @@ pub struct OpenSettings {
     pub compaction_lag: Duration,
     /// A cursor that is ahead of the log is looked at again after this.
     pub ahead_poll: Duration,
+    /// Limits of the telemetry dialect.
+    pub telemetry: telemetry::requests::Settings,
     /// Questions to the time index at once; more wait.
     pub time_lookups_max: usize,
 }
@@ -30,6 +34,7 @@ impl Default for OpenSettings {
             every: (Duration::from_millis(10), Duration::from_secs(3_600)),
             compaction_lag: Duration::from_secs(7 * 24 * 3_600),
             ahead_poll: Duration::from_millis(250),
+            telemetry: telemetry::requests::Settings::default(),
             time_lookups_max: 64,
         }
     }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use access::http::{AdministrationService, HttpService, routes};
 use access::{Administration, Directory, EventSink};
+use gateway::desk::Desk;
 use gateway::device_socket::{self, DeviceSockets};
 use gateway::front_door::{self, Observer};
 use gateway::native::{Native, SchemaRegistry};
@@ -195,9 +196,13 @@ impl Wiring<'_> {
         if config.roles.gateway {
             let opened_streams = self.streams(directory, administration)?;
             let sockets = self.device_sockets(&opened_streams, directory, &ingest);
-            streams = Some(opened_streams);
             services.push(Arc::clone(&sockets) as _);
+            services.push(self.desk(&opened_streams, directory, &ingest));
+            opened_streams
+                .engine()
+                .append_through(Arc::clone(&ingest) as Arc<dyn EventSink>);
             devices = Some(sockets);
+            streams = Some(opened_streams);
             services.push(Arc::new(Native::new(
                 config.native.clone(),
                 opened.journal.clone(),
@@ -281,6 +286,25 @@ impl Wiring<'_> {
             events: Arc::clone(ingest) as Arc<dyn EventSink>,
             clock: Arc::clone(self.clock),
         }))
+    }
+
+    /// The dialects' requests that are no streams.
+    fn desk(
+        &self,
+        streams: &Streams,
+        directory: &Arc<Directory>,
+        ingest: &Arc<Ingest>,
+    ) -> Arc<dyn HttpService> {
+        let journal = &self.opened.journal;
+        let requests = gateway::dialect::requests(&self.config.open, journal.layout.registration_required);
+        Arc::new(Desk::new(
+            self.config.desk.clone(),
+            requests,
+            streams.engine().clone(),
+            Arc::clone(directory),
+            Arc::clone(ingest) as Arc<dyn EventSink>,
+            Arc::clone(self.clock),
+        ))
     }
 
     fn tls(&self) -> Result<Option<Arc<rustls::ServerConfig>>, RunError> {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::dialect::Ending;
 use crate::engine::LogRecord;
-use crate::subscription::{Delivery, Framing, ResetReason, Start, TenantScope};
+use crate::subscription::{Delivery, Framing, Reset, ResetReason, Start, TenantScope, Told};
 
 fn event() -> Event {
     Event {
@@ -51,16 +51,24 @@ fn record(topic: Topic, value: Option<Bytes>) -> LogRecord {
     LogRecord::new(topic, 0, record)
 }
 
+fn look(transport: Transport) -> Look<'static> {
+    Look {
+        transport,
+        cursors: true,
+        metrics: None,
+    }
+}
+
 fn data(transport: Transport, item: Item<'_>) -> Option<Value> {
     let mut out = Vec::new();
     Native
-        .data(transport, item, "CURSOR", &mut out)
+        .data(look(transport), item, "CURSOR", &mut out)
         .then(|| serde_json::from_slice(&out).unwrap())
 }
 
 fn control(transport: Transport, control: Control<'_>) -> Option<(&'static str, Value)> {
     let mut out = Vec::new();
-    let name = Native.control(transport, control, "CURSOR", &mut out)?;
+    let name = Native.control(look(transport), control, "CURSOR", &mut out)?;
     Some((name, serde_json::from_slice(&out).unwrap()))
 }
 
@@ -144,9 +152,9 @@ fn control_frames_are_spelled_as_documented() {
     let ws = |told| control(Transport::WebSocket, told);
     assert_eq!(sse(Control::Hello), Some(("hello", json!({}))));
     assert_eq!(ws(Control::Hello), None);
-    assert_eq!(sse(Control::KeepAlive), Some(("keepalive", json!({}))));
+    assert_eq!(sse(Control::KeepAlive { now: 0 }), Some(("keepalive", json!({}))));
     assert_eq!(
-        ws(Control::KeepAlive),
+        ws(Control::KeepAlive { now: 0 }),
         Some(("keepalive", json!({"type": "keepalive", "cursor": "CURSOR"})))
     );
     assert_eq!(
@@ -181,6 +189,7 @@ fn subscription(view: View) -> Subscription {
             devices: DeviceSet::All,
             kinds: KindSet::ALL,
             metrics: None,
+            told: Told::default(),
         },
         delivery: Delivery::Every,
         every: None,
@@ -188,14 +197,23 @@ fn subscription(view: View) -> Subscription {
         start: Start::live(0),
         principal: Arc::new(access::Principal::system("tester")),
         bound: false,
+        cursors: true,
+        chooses: false,
     }
 }
 
 fn selected(view: View, text: &str) -> Result<Selection, String> {
-    match Native.text(text, &subscription(view)).pop() {
+    let subscription = subscription(view);
+    let at = Moment {
+        now: 0,
+        subscription: &subscription,
+        devices_max: 10,
+        is_blocked: false,
+    };
+    match Native.text(text, &at).pop() {
         Some(Action::Select(selection)) => Ok(selection),
-        Some(Action::Send(text)) => Err(String::from_utf8_lossy(&text).into_owned()),
-        Some(Action::Close(_)) | None => Err(String::new()),
+        Some(Action::Send(message)) => Err(String::from_utf8_lossy(&message.text).into_owned()),
+        Some(Action::Ask(_) | Action::Timer(_) | Action::Close(_)) | None => Err(String::new()),
     }
 }
 

@@ -11,9 +11,9 @@ use parking_lot::Mutex;
 use schemas::Event;
 use serde_json::{Value, json};
 
-use crate::dialect::{Action, Control, Dialect, Item};
+use crate::dialect::{Action, Control, Conversation, Dialect, Item, Look, Moment};
 use crate::engine::worker::Wire;
-use crate::subscription::{Selection, Subscription, Transport};
+use crate::subscription::Selection;
 
 /// Says of each record where it stands; reads a selection's devices from text.
 pub(super) struct Probe;
@@ -23,7 +23,7 @@ impl Dialect for Probe {
         "probe"
     }
 
-    fn data(&self, _: Transport, item: Item<'_>, cursor: &str, out: &mut Vec<u8>) -> bool {
+    fn data(&self, _: Look<'_>, item: Item<'_>, cursor: &str, out: &mut Vec<u8>) -> bool {
         let text = match item {
             Item::Record(record) => json!({
                 "partition": record.partition, "offset": record.offset, "key": record.key(),
@@ -45,7 +45,7 @@ impl Dialect for Probe {
 
     fn control(
         &self,
-        _: Transport,
+        _: Look<'_>,
         control: Control<'_>,
         cursor: &str,
         out: &mut Vec<u8>,
@@ -55,7 +55,7 @@ impl Dialect for Probe {
             Control::Reset(reset) => ("reset", json!(reset.reason.word())),
             Control::CaughtUp { from_time } => ("caught_up", json!(from_time)),
             Control::Degraded { partitions } => ("degraded", json!(partitions)),
-            Control::KeepAlive => ("keepalive", Value::Null),
+            Control::KeepAlive { .. } => ("keepalive", Value::Null),
             Control::Updated => ("updated", Value::Null),
             Control::Fault { .. } => ("fault", Value::Null),
         };
@@ -66,12 +66,14 @@ impl Dialect for Probe {
         );
         Some(name)
     }
+}
 
-    fn text(&self, text: &str, subscription: &Subscription) -> Vec<Action> {
+impl Conversation for Probe {
+    fn text(&mut self, text: &str, at: &Moment<'_>) -> Vec<Action> {
         let devices = text.split(',').map(Box::from).collect();
         vec![Action::Select(Selection {
             devices: crate::subscription::DeviceSet::Set(Arc::new(devices)),
-            ..subscription.selection.clone()
+            ..at.subscription.selection.clone()
         })]
     }
 }

@@ -12,10 +12,10 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tungstenite::{Message, WebSocket};
 
-use super::client::{Frame, take_blocks};
+use super::client::{Frame, Probe, take_blocks};
 use super::fake::{FakeAccess, FakeStore, Log, Shelf, store};
 use super::world::Client;
-use crate::engine::{Adoption, ChannelBody, Engine, Refused, Sink};
+use crate::engine::{Adoption, ChannelBody, Engine, Reading, Refused, Sink};
 use crate::settings::Settings;
 use crate::subscription::{Delivery, DeviceSet, LiveEnds, Subscription, Transport, View};
 
@@ -82,6 +82,7 @@ impl Bench {
             prelude: Bytes::new(),
             leftover: Vec::new(),
             subscription,
+            reading: Reading::by(Probe),
         })
     }
 

@@ -18,10 +18,10 @@ use crate::engine::metrics::Metrics;
 use crate::engine::seats::Seats;
 use crate::engine::tails::Wake;
 use crate::engine::worker::{AdoptedStream, Core, Environment};
-use crate::engine::{Token, environment};
+use crate::engine::{Reading, Token, environment};
 use crate::settings::Settings;
 use crate::subscription::{
-    Delivery, DeviceSet, Framing, KindSet, Selection, SnapshotStart, Start, Subscription, TenantScope,
+    Delivery, DeviceSet, Framing, KindSet, Selection, SnapshotStart, Start, Subscription, TenantScope, Told,
     Transport, View,
 };
 
@@ -87,7 +87,7 @@ impl World {
             Arc::new(move || 1_000_000_000 + i64::try_from(started.elapsed().as_micros()).unwrap());
         let metrics = Arc::new(Metrics::new(&prometheus::Registry::new()).unwrap());
         let access_port = Arc::clone(&access) as Arc<dyn crate::engine::Access>;
-        let (env, _, tasks) = environment(
+        let (env, _, _, tasks) = environment(
             settings,
             log.journal(),
             store(&shelf),
@@ -191,7 +191,13 @@ impl World {
         self.core.set_now(now_ms);
         self.core.adopt(
             wire,
-            AdoptedStream(bytes::Bytes::new(), Vec::new(), subscription, seat),
+            AdoptedStream(
+                bytes::Bytes::new(),
+                Vec::new(),
+                subscription,
+                seat,
+                Reading::by(Probe),
+            ),
         );
     }
 
@@ -236,6 +242,7 @@ impl Client {
                 devices,
                 kinds: KindSet::ALL,
                 metrics: None,
+                told: Told::default(),
             },
             delivery,
             every: None,
@@ -243,6 +250,8 @@ impl Client {
             start: Start::live(1_000_000),
             principal: Arc::new(Principal::system("tester")),
             bound: false,
+            cursors: true,
+            chooses: false,
         };
         Self {
             subscription,

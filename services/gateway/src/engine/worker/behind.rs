@@ -13,6 +13,7 @@ use crate::engine::blocks::BlockAnswer;
 use crate::engine::mailbox::BlockKey;
 use crate::engine::record::{Chunk, LogRecord};
 use crate::engine::ring::Place;
+use crate::subscription::Use;
 
 /// Where a stream stands by itself, in the order of its set's partitions.
 pub(crate) struct Behind {
@@ -106,6 +107,7 @@ impl<W: Wire> Connection<W> {
         self.emit_latest(hub);
         if joined {
             self.set_mode(hub, Mode::Live);
+            self.talk.has_joined(hub.now_ms);
             if let Some(latest) = &mut self.latest {
                 latest.end_round(hub.now_ms);
             }
@@ -216,8 +218,10 @@ impl<W: Wire> Connection<W> {
         mark: usize,
         left: &mut Left,
     ) {
-        if !self.wants(record) {
-            return;
+        match self.use_of(record) {
+            Use::None => return,
+            Use::Tell => return self.tell(hub, record, Some(&behind.places)),
+            Use::Show => {}
         }
         if let Some(latest) = &mut self.latest {
             return latest.offer(record, &self.subscription.selection);
@@ -230,16 +234,21 @@ impl<W: Wire> Connection<W> {
         }
     }
 
-    /// Whether the selection wants a record that the index was not asked about.
-    fn wants(&mut self, record: &LogRecord) -> bool {
+    /// What becomes of a record that the index was not asked about.
+    fn use_of(&mut self, record: &LogRecord) -> Use {
         let selection = &self.subscription.selection;
-        selection.kinds.contains(record.kind)
-            && selection
-                .tenant
-                .name()
-                .is_none_or(|tenant| tenant == record.tenant())
-            && self.devices.contains(record.device())
-            && !self.skip.as_mut().is_some_and(|skip| skip.skips(record))
+        let is_covered = selection
+            .tenant
+            .name()
+            .is_none_or(|tenant| tenant == record.tenant());
+        if !is_covered {
+            return Use::None;
+        }
+        let scope = &self.subscription.principal.devices;
+        let wanted = selection.use_of(record.kind, record.device(), &self.devices, scope);
+        let is_passed = wanted != Use::None
+            && (self.talk.has_passed(record) || self.skip.as_mut().is_some_and(|skip| skip.skips(record)));
+        if is_passed { Use::None } else { wanted }
     }
 
     fn is_full(&self, hub: &Hub) -> bool {

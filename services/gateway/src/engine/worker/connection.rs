@@ -15,12 +15,13 @@ use super::output::{Output, Wire};
 use super::owed::Owed;
 use super::skip::Skip;
 use super::snapshot::Snapshot;
-use crate::dialect::{Control, Ending};
+use super::talk::Talk;
+use crate::dialect::{Control, Conversation, Ending};
 use crate::engine::intern::Id;
 use crate::engine::record::LogRecord;
 use crate::engine::ring::Place;
 use crate::engine::seats::Seat;
-use crate::engine::{Token, sse, ws};
+use crate::engine::{Token, frames, sse, ws};
 use crate::subscription::{Delivery, DeviceSet, Start, Subscription, Transport};
 
 /// Where a stream stands.
@@ -44,6 +45,8 @@ pub(crate) struct Times {
     pub(crate) stalled: u64,
     pub(crate) expiry: u64,
     pub(crate) close: u64,
+    /// The conversation's own.
+    pub(crate) talk: u64,
     /// When the wheel fires for this stream next.
     pub(crate) armed: u64,
 }
@@ -62,6 +65,8 @@ pub(crate) struct Connection<W> {
     pub(crate) ends: Option<Box<Ends>>,
     pub(crate) skip: Option<Box<Skip>>,
     pub(crate) latest: Option<Box<Latest>>,
+    pub(crate) conversation: Box<dyn Conversation>,
+    pub(crate) talk: Talk,
     pub(crate) input: Option<Box<ws::Input>>,
     /// Places whose blocks were asked for.
     pub(crate) waits: SmallVec<[(Partition, Offset); 1]>,
@@ -83,7 +88,7 @@ impl<W: Wire> Connection<W> {
         wire: W,
         token: Token,
         prelude: Bytes,
-        mut subscription: Subscription,
+        (mut subscription, conversation): (Subscription, Box<dyn Conversation>),
         seat: Seat,
     ) -> Self {
         let live = Start::live(subscription.start.time_ms);
@@ -94,10 +99,7 @@ impl<W: Wire> Connection<W> {
             .selection
             .devices
             .within(&subscription.principal.devices);
-        let selection = &subscription.selection;
-        let (tenant, kinds) = (selection.tenant.clone(), selection.kinds);
-        hub.index(subscription.view)
-            .insert(&tenant, &devices, kinds, token.slot);
+        hub.enlist(&subscription, &devices, token.slot);
         let latest =
             (subscription.delivery == Delivery::Latest).then(|| Box::new(Latest::new(subscription.every)));
         let mut connection = Self {
@@ -113,6 +115,8 @@ impl<W: Wire> Connection<W> {
             ends: None,
             skip: Skip::with_floors(&start.source_floor).map(Box::new),
             latest,
+            conversation,
+            talk: Talk::default(),
             input: None,
             waits: SmallVec::new(),
             times: Times::default(),
@@ -134,14 +138,20 @@ impl<W: Wire> Connection<W> {
             self.out.keep(prelude);
         }
         if self.subscription.transport == Transport::Sse {
-            self.out.keep(sse::opening(self.subscription.framing));
             let (least, most) = hub.settings().retry;
             let retry_ms = millis(least) + hub.jitter(most.saturating_sub(least));
-            self.keep_control(Control::Hello, "", Some(retry_ms));
+            let (dialect, carriage) = (&*self.subscription.dialect, self.subscription.carriage());
+            let hello = frames::control(dialect, carriage, Control::Hello, "", Some(retry_ms));
+            let opening = sse::opening(carriage.framing, hello.is_none().then_some(retry_ms));
+            self.out.keep(opening);
+            if let Some(hello) = hello {
+                self.out.keep(hello);
+            }
         } else {
             self.times.ping =
                 hub.now_ms + millis(hub.settings().ping) + hub.jitter(hub.settings().keep_alive_jitter);
         }
+        self.talk.may_resume(hub, &self.subscription, &start);
         self.owed.reset = start.reset.map(Box::new);
         self.owed.degraded = self.is_degraded(hub);
         self.ends = Some(Box::new(Ends {
@@ -240,8 +250,14 @@ impl<W: Wire> Connection<W> {
     /// A live stream is shown a record that matches. The worker stands behind the record already;
     /// taking back its moves from `mark` on leads before it.
     pub(crate) fn show(&mut self, hub: &mut Hub, record: &std::sync::Arc<LogRecord>, mark: usize) {
-        if self.skip.as_mut().is_some_and(|skip| skip.skips(record)) {
+        if self.skip.as_mut().is_some_and(|skip| skip.skips(record)) || self.talk.has_passed(record) {
             return;
+        }
+        if self.is_told(record) {
+            if self.out.blocked && self.latest.is_none() {
+                return self.fall_behind(hub, mark);
+            }
+            return self.tell(hub, record, None);
         }
         if let Some(latest) = &mut self.latest {
             if latest.is_full(hub.settings()) {
@@ -369,13 +385,7 @@ impl<W: Wire> Connection<W> {
     /// Gives back what it shares with others.
     pub(crate) fn release(mut self, hub: &mut Hub) {
         self.set_mode(hub, Mode::Ended);
-        let selection = &self.subscription.selection;
-        hub.index(self.subscription.view).remove(
-            &selection.tenant,
-            &self.devices,
-            selection.kinds,
-            self.token.slot,
-        );
+        hub.delist(&self.subscription, &self.devices, self.token.slot);
         hub.release_set(self.set);
         hub.forms.release(self.form);
     }

@@ -15,7 +15,7 @@ use super::output::Wire;
 use crate::engine::blocks::BlockAnswer;
 use crate::engine::lookups::LookupAnswer;
 use crate::engine::mailbox::{BlockKey, Mailbox, Reply};
-use crate::engine::{Adoption, Token};
+use crate::engine::{Adoption, Reading, Token};
 
 pub(crate) struct Core<W> {
     connections: Slab<Connection<W>>,
@@ -97,8 +97,11 @@ impl<W: Wire> Core<W> {
     pub(crate) fn adopt(&mut self, wire: W, adoption: AdoptedStream) {
         let token = self.next_token();
         self.generation = self.generation.wrapping_add(1);
-        let AdoptedStream(prelude, leftover, subscription, seat) = adoption;
-        let mut connection = Connection::new(&mut self.hub, wire, token, prelude, subscription, seat);
+        let AdoptedStream(prelude, leftover, subscription, seat, reading) = adoption;
+        let Reading { conversation, first } = reading;
+        let stream = (subscription, conversation);
+        let mut connection = Connection::new(&mut self.hub, wire, token, prelude, stream, seat);
+        connection.begin_talk(&mut self.hub, first);
         connection.received(&mut self.hub, &leftover);
         connection.greet(&mut self.hub);
         if let Some(over_ms) = self.drain_over_ms {
@@ -175,9 +178,18 @@ impl<W: Wire> Core<W> {
                     });
                 }
             }
+            Reply::Lookup {
+                token,
+                answer: LookupAnswer::Asked(answer),
+            } => {
+                self.with(token, |connection, hub| connection.answered(hub, answer));
+                // What its client said meanwhile may have been left unread.
+                self.unread.push(token);
+            }
             Reply::Lookup { token, answer } => self.with(token, |connection, hub| {
                 connection.is_asking = false;
                 match answer {
+                    LookupAnswer::Asked(_) => {}
                     LookupAnswer::Pinned(pinned) => connection.pinned(hub, &pinned),
                     LookupAnswer::Page(page) => connection.advance_snapshot(hub, Some(page)),
                     LookupAnswer::Reset(moved) => connection.reset_answered(hub, moved),
@@ -300,12 +312,13 @@ impl<W: Wire> Core<W> {
     }
 }
 
-/// An adoption without its sink: prelude, leftover, subscription, seat.
+/// An adoption without its sink: prelude, leftover, subscription, seat, reading.
 pub(crate) struct AdoptedStream(
     pub(crate) bytes::Bytes,
     pub(crate) Vec<u8>,
     pub(crate) crate::subscription::Subscription,
     pub(crate) crate::engine::Seat,
+    pub(crate) Reading,
 );
 
 impl AdoptedStream {
@@ -317,8 +330,9 @@ impl AdoptedStream {
             prelude,
             leftover,
             subscription,
+            reading,
         } = adoption;
-        (sink, Self(prelude, leftover, subscription, seat))
+        (sink, Self(prelude, leftover, subscription, seat, reading))
     }
 }
 

@@ -12,9 +12,10 @@ use rustc_hash::FxHashMap;
 use schemas::control::Layout;
 use slab::Slab;
 
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, Item};
 use crate::engine::blocks::Blocks;
-use crate::engine::index::Index;
+use crate::engine::frames;
+use crate::engine::index::{Index, Slot};
 use crate::engine::intern::{Id, Interner};
 use crate::engine::lookups::{Lookup, Lookups};
 use crate::engine::mailbox::{BlockKey, Mailbox};
@@ -25,7 +26,7 @@ use crate::engine::tails::{FeedPosition, FeedUse, Tails};
 use crate::engine::wheel::Wheel;
 use crate::engine::{Access, Token};
 use crate::settings::Settings;
-use crate::subscription::{Carriage, LiveEnds, View};
+use crate::subscription::{Carriage, DeviceSet, KindSet, LiveEnds, Subscription, View};
 
 /// What every worker of an engine is given.
 pub(crate) struct Environment {
@@ -63,7 +64,21 @@ pub(crate) struct Set {
 pub(crate) struct Form {
     pub(crate) dialect: Arc<dyn Dialect>,
     pub(crate) carriage: Carriage,
+    metrics: Metric,
     reduced: bool,
+}
+
+impl Form {
+    /// The frame of an item; `None` when the dialect does not show it.
+    pub(crate) fn data(&self, item: Item<'_>, cursor: &str) -> Option<Bytes> {
+        frames::data(
+            &*self.dialect,
+            self.carriage,
+            self.metrics.as_deref(),
+            item,
+            cursor,
+        )
+    }
 }
 
 type Metric = Option<Arc<std::collections::BTreeSet<Box<str>>>>;
@@ -148,6 +163,24 @@ impl Hub {
         match view {
             View::Events => &mut self.events,
             View::Devices => &mut self.devices,
+        }
+    }
+
+    /// Has a stream find the records that it wants; `devices` is what its scope leaves of those asked for.
+    pub(crate) fn enlist(&mut self, subscription: &Subscription, devices: &DeviceSet, slot: Slot) {
+        for (devices, kinds) in interests(subscription, devices) {
+            let tenant = &subscription.selection.tenant;
+            self.index(subscription.view)
+                .insert(tenant, &devices, kinds, slot);
+        }
+    }
+
+    /// Takes back [`Self::enlist`] with the same arguments.
+    pub(crate) fn delist(&mut self, subscription: &Subscription, devices: &DeviceSet, slot: Slot) {
+        for (devices, kinds) in interests(subscription, devices) {
+            let tenant = &subscription.selection.tenant;
+            self.index(subscription.view)
+                .remove(tenant, &devices, kinds, slot);
         }
     }
 
@@ -268,6 +301,23 @@ impl Hub {
     fn questions_max(&self) -> usize {
         questions_max(self.settings())
     }
+}
+
+/// Devices and the kinds that a stream wants of them; no record is in two of them.
+fn interests(
+    subscription: &Subscription,
+    devices: &DeviceSet,
+) -> impl Iterator<Item = (DeviceSet, KindSet)> + use<> {
+    let selection = &subscription.selection;
+    let of_all = selection.told.of_all;
+    let shown = if of_all == KindSet::NONE {
+        selection.kinds.or(selection.told.kinds)
+    } else {
+        selection.kinds.or(selection.told.kinds).without(of_all)
+    };
+    let everything = DeviceSet::All.within(&subscription.principal.devices);
+    let told = (of_all != KindSet::NONE).then_some((everything, of_all));
+    [(devices.clone(), shown)].into_iter().chain(told)
 }
 
 /// Questions that a worker may have open: its mailbox has room for as many answers.

@@ -1,12 +1,12 @@
-//! What clients send: nothing over SSE; over WebSocket control frames and messages, which the dialect
-//! reads and this acts on, in order.
+//! What clients send: nothing over SSE; over WebSocket control frames and messages, which the
+//! conversation reads, in order.
 
 use bytes::Bytes;
 
 use super::connection::Connection;
 use super::hub::Hub;
 use super::output::Wire;
-use crate::dialect::{Action, Ending};
+use crate::dialect::{Ending, Message};
 use crate::engine::{frames, ws};
 use crate::subscription::{Selection, Transport};
 
@@ -42,7 +42,8 @@ impl<W: Wire> Connection<W> {
 
     /// Whether so many answers wait that nothing more is read.
     pub(crate) fn is_crowded(&self, hub: &Hub) -> bool {
-        self.out.blocked && self.out.len() >= hub.settings().replies_max
+        let most = hub.settings().replies_max;
+        (self.out.blocked && self.out.len() >= most) || self.talk.is_full(most)
     }
 
     /// Takes bytes of the client.
@@ -67,38 +68,32 @@ impl<W: Wire> Connection<W> {
     }
 
     fn message(&mut self, hub: &mut Hub, message: ws::Message) {
-        let actions = match message {
-            ws::Message::Text(text) => self.subscription.dialect.text(&text, &self.subscription),
-            ws::Message::Binary => self.subscription.dialect.binary(&self.subscription),
+        match message {
+            ws::Message::Text(text) => self.converse(hub, |conversation, at| conversation.text(&text, at)),
+            ws::Message::Binary => self.converse(hub, |conversation, at| conversation.binary(at)),
             ws::Message::Ping(payload) => return self.reply(hub, ws::pong(&payload)),
             ws::Message::Pong => {
                 self.unanswered = 0;
                 return;
             }
             ws::Message::Close => return self.finish(hub, Ending::Client),
-        };
-        for action in actions {
-            match action {
-                Action::Select(selection) => self.narrow(hub, selection),
-                Action::Send(text) => self.reply(hub, frames::text(self.subscription.carriage(), &text)),
-                Action::Close(ending) => return self.finish(hub, ending),
-            }
         }
         self.settle(hub);
     }
 
-    fn narrow(&mut self, hub: &mut Hub, selection: Selection) {
+    pub(crate) fn narrow(&mut self, hub: &mut Hub, selection: Selection) {
         let devices_max = hub.settings().selection_devices_max;
         if selection.devices.len().is_none_or(|count| count <= devices_max) {
             return self.select(hub, selection);
         }
         let reason = format!("a stream may name {devices_max} devices at most");
-        if let Some(text) = self.subscription.dialect.refusal(&reason) {
-            self.reply(hub, frames::text(self.subscription.carriage(), &text));
+        if let Some(text) = self.conversation.refusal(&reason) {
+            let message = Message { event: None, text };
+            self.reply(hub, frames::message(self.subscription.carriage(), &message));
         }
     }
 
-    fn reply(&mut self, hub: &mut Hub, frame: Bytes) {
+    pub(crate) fn reply(&mut self, hub: &mut Hub, frame: Bytes) {
         // One read may hold more questions than answers may wait: such a client does not read.
         if self.out.len() >= 2 * hub.settings().replies_max {
             return self.finish(hub, Ending::Stalled);

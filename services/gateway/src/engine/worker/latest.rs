@@ -316,7 +316,7 @@ impl<W: Wire> Connection<W> {
                     change.changed = merged.changed.iter().cloned().collect();
                     change.before = serde_json::to_string(&merged.before).unwrap_or_default().into();
                     let form = &hub.forms[self.form];
-                    frames::data(&*form.dialect, form.carriage, Item::Change(&change), &cursor)
+                    form.data(Item::Change(&change), &cursor)
                 }
                 _ => hub.frame(&self.subscription, self.form, &entry.record, &cursor),
             };

@@ -80,7 +80,7 @@ impl<W: Wire> Connection<W> {
             );
         }
         if owed.keep_alive && self.out.is_empty() {
-            self.keep_control(Control::KeepAlive, &cursor, None);
+            self.keep_control(Control::KeepAlive { now: hub.wall() }, &cursor, None);
         }
         self.flush(hub);
     }

@@ -11,13 +11,15 @@ use super::hub::Hub;
 use super::output::Wire;
 use crate::dialect::Ending;
 use crate::engine::ring::Place;
-use crate::subscription::Selection;
+use crate::subscription::{DeviceSet, Selection};
 
 impl<W: Wire> Connection<W> {
     /// The client wants to see something else from now on.
     pub(crate) fn select(&mut self, hub: &mut Hub, selection: Selection) {
         let principal = Arc::clone(&self.subscription.principal);
+        let before = self.devices.clone();
         self.apply(hub, selection, principal);
+        self.resume_chosen(hub, &before);
         self.owed.updated = true;
     }
 
@@ -57,20 +59,32 @@ impl<W: Wire> Connection<W> {
     /// partition that is touched from now on starts at the live end.
     fn apply(&mut self, hub: &mut Hub, selection: Selection, principal: Arc<Principal>) {
         let slot = self.token.slot;
-        let old = &self.subscription.selection;
-        let index = hub.index(self.subscription.view);
-        index.remove(&old.tenant, &self.devices, old.kinds, slot);
-        self.devices = selection.devices.within(&principal.devices);
-        index.insert(&selection.tenant, &self.devices, selection.kinds, slot);
+        let (devices, old) = (
+            selection.devices.within(&principal.devices),
+            &self.subscription.selection,
+        );
+        let is_alike =
+            (&old.tenant, old.kinds, old.told) == (&selection.tenant, selection.kinds, selection.told);
+        // A client may add its devices one by one: what stays is left where it is.
+        let (gone, come) = if is_alike {
+            (without(&self.devices, &devices), without(&devices, &self.devices))
+        } else {
+            (self.devices.clone(), devices.clone())
+        };
+        hub.delist(&self.subscription, &gone, slot);
+        self.devices = devices;
 
         let layout = &hub.env.layout;
         let spread = selection
             .tenant
             .name()
             .and_then(|tenant| hub.env.access.spread(tenant));
-        let partitions = selection.touched(&principal.devices, layout, spread);
+        let partitions = self
+            .subscription
+            .touched(&selection, &principal.devices, layout, spread);
         self.subscription.selection = selection;
         self.subscription.principal = principal;
+        hub.enlist(&self.subscription, &come, slot);
         let form = hub.acquire_form(&self.subscription);
         hub.forms.release(std::mem::replace(&mut self.form, form));
         self.repartition(hub, partitions);
@@ -114,6 +128,16 @@ impl<W: Wire> Connection<W> {
         }
         self.owed.degraded = true;
         self.linger(hub);
+    }
+}
+
+/// The devices of one set that are not in another; all of them where either is no list.
+fn without(devices: &DeviceSet, others: &DeviceSet) -> DeviceSet {
+    match (devices, others) {
+        (DeviceSet::Set(devices), DeviceSet::Set(others)) => {
+            DeviceSet::Set(Arc::new(devices.difference(others).cloned().collect()))
+        }
+        (DeviceSet::All, _) | (_, DeviceSet::All) => devices.clone(),
     }
 }
 

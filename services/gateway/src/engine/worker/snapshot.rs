@@ -12,7 +12,6 @@ use super::connection::{Connection, Mode};
 use super::hub::Hub;
 use super::output::Wire;
 use crate::dialect::Item;
-use crate::engine::frames;
 use crate::engine::lookups::{Lookup, Pinned, SnapshotPage};
 use crate::engine::ring::Place;
 use crate::subscription::SnapshotStart;
@@ -164,7 +163,7 @@ impl<W: Wire> Connection<W> {
         let places = snapshot.pinned.as_deref().unwrap_or_default();
         let cursor = hub.cursor(self.set, places, start_ms, Some(snapshot.key()));
         let form = &hub.forms[self.form];
-        if let Some(frame) = frames::data(&*form.dialect, form.carriage, Item::Document(document), &cursor) {
+        if let Some(frame) = form.data(Item::Document(document), &cursor) {
             hub.env.metrics.frames.inc();
             self.out.push(frame, u32::try_from(mark).unwrap_or(u32::MAX - 1));
         }

@@ -39,6 +39,7 @@ impl<W: Wire> Connection<W> {
             times.stalled,
             times.expiry,
             times.close,
+            times.talk,
             ahead,
             round.unwrap_or(0),
         ]
@@ -89,6 +90,11 @@ impl<W: Wire> Connection<W> {
         }
         if is_due(self.times.retry) {
             self.times.retry = 0;
+            self.ask_next(hub);
+        }
+        if is_due(self.times.talk) {
+            self.times.talk = 0;
+            self.converse(hub, |conversation, at| conversation.timer(at));
         }
         self.settle(hub);
     }
@@ -106,8 +112,11 @@ impl<W: Wire> Connection<W> {
         // A client that does not read cannot answer; `stalled` is for those.
         if !self.out.blocked {
             self.unanswered += 1;
+            // A ping is no sign of life that a client sees: keep-alives come all the same.
+            let keep_alive = self.times.keep_alive;
             self.out.keep(ws::ping());
             self.write(hub);
+            self.times.keep_alive = keep_alive;
         }
     }
 }

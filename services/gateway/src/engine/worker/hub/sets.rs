@@ -71,7 +71,8 @@ impl Hub {
         self.forms.acquire(&key, || Form {
             dialect: Arc::clone(&subscription.dialect),
             carriage: subscription.carriage(),
-            reduced: metrics.is_some(),
+            metrics: metrics.clone(),
+            reduced: metrics.is_some() && subscription.dialect.is_reduced(),
         })
     }
 
@@ -152,11 +153,11 @@ impl Hub {
     ) -> Option<Bytes> {
         let form = &self.forms[form];
         if !form.reduced {
-            return frames::data(&*form.dialect, form.carriage, Item::Record(record), cursor);
+            return form.data(Item::Record(record), cursor);
         }
         match frames::reduce(record, &subscription.selection) {
-            Shown::Whole => frames::data(&*form.dialect, form.carriage, Item::Record(record), cursor),
-            Shown::Reduced(event) => frames::data(&*form.dialect, form.carriage, Item::Event(&event), cursor),
+            Shown::Whole => form.data(Item::Record(record), cursor),
+            Shown::Reduced(event) => form.data(Item::Event(&event), cursor),
             Shown::Nothing => None,
         }
     }

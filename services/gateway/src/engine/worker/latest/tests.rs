@@ -3,7 +3,7 @@ use schemas::Document;
 use serde_json::json;
 
 use super::*;
-use crate::subscription::{DeviceSet, KindSet, TenantScope};
+use crate::subscription::{DeviceSet, KindSet, TenantScope, Told};
 
 fn change(offset: u64, changed: &[&str], before: &Value) -> Arc<LogRecord> {
     let change = Change {
@@ -37,6 +37,7 @@ fn latest(records: &[Arc<LogRecord>]) -> Latest {
         devices: DeviceSet::All,
         kinds: KindSet::ALL,
         metrics: None,
+        told: Told::default(),
     };
     let mut latest = Latest::new(None);
     for record in records {

@@ -190,6 +190,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "A client that takes no byte for this long is given up",
         gateway.stalled_max
     ),
+    time!(
+        "gateway-choice-window",
+        "10s",
+        "A choice of devices that comes this soon after the opening of a stream with a cursor holds from the cursor on",
+        gateway.choice_window
+    ),
     count!(
         "gateway-selection-devices-max",
         "10000",

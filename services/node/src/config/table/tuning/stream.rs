@@ -34,4 +34,52 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Questions to the time index at once; more wait",
         open.time_lookups_max
     ),
+    count!(
+        "telemetry-streams-max",
+        "10",
+        "Streams of the telemetry dialect that one tenant may have in this process",
+        open.telemetry.streams_max
+    ),
+    size!(
+        "telemetry-message-bytes-max",
+        "64KiB",
+        "One message to the telemetry dialect's ingest, bytes",
+        open.telemetry.message_bytes_max
+    ),
+    size!(
+        "telemetry-batch-bytes-max",
+        "8MiB",
+        "A batch to the telemetry dialect's ingest, bytes",
+        open.telemetry.batch_bytes_max
+    ),
+    count!(
+        "telemetry-batch-messages-max",
+        "100",
+        "Messages in a batch to the telemetry dialect's ingest",
+        open.telemetry.batch_messages_max
+    ),
+    count!(
+        "telemetry-metrics-max",
+        "50",
+        "Metrics in one message to the telemetry dialect's ingest",
+        open.telemetry.metrics_max
+    ),
+    size!(
+        "telemetry-metric-bytes-max",
+        "128",
+        "Length of a metric's name in a message to the telemetry dialect's ingest, bytes",
+        open.telemetry.metric_bytes_max
+    ),
+    time!(
+        "desk-body-within",
+        "30s",
+        "How long the body of a request to a dialect may take to arrive",
+        desk.body_within
+    ),
+    size!(
+        "desk-held-bytes-max",
+        "64MiB",
+        "Bytes of bodies of requests to dialects that are held at once; beyond that they are answered 503",
+        desk.held_bytes_max
+    ),
 ];

@@ -1,0 +1,175 @@
+//! The reading half of a dialect: what a client's messages, answers of the state, and time mean for one
+//! connection. Pure: it says what to do, and the session does it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use journal::Micros;
+use schemas::Kind;
+use schemas::document::DeviceAlert;
+use state::{Counts, HistoryPage, Stored};
+
+use super::Ending;
+use crate::engine::LogRecord;
+use crate::subscription::{Selection, Subscription};
+
+/// What a conversation sees beside what it is told.
+#[derive(Clone, Copy)]
+pub struct Moment<'a> {
+    /// The wall clock.
+    pub now: Micros,
+    /// The stream as it stands.
+    pub subscription: &'a Subscription,
+    /// Devices that one stream may name.
+    pub devices_max: usize,
+    /// The client does not take what is sent: whatever repeats itself can wait.
+    pub is_blocked: bool,
+}
+
+/// One client's side of a stream. The session keeps it and calls it, in the order in which things happen.
+pub trait Conversation: Send {
+    /// The client sent a text message.
+    fn text(&mut self, text: &str, at: &Moment<'_>) -> Vec<Action>;
+
+    /// The client sent a binary message, which no dialect has: ignored, unless it has an answer.
+    fn binary(&mut self, at: &Moment<'_>) -> Vec<Action> {
+        let _ = at;
+        Vec::new()
+    }
+
+    /// A record of a kind that the selection has told to the conversation, each once and in order, and
+    /// its cursor, where the client asked for them.
+    fn record(&mut self, record: &LogRecord, cursor: Option<&str>, at: &Moment<'_>) -> Vec<Action> {
+        let _ = (record, cursor, at);
+        Vec::new()
+    }
+
+    /// The answer to what was asked.
+    fn answer(&mut self, answer: Answer, at: &Moment<'_>) -> Vec<Action> {
+        let _ = (answer, at);
+        Vec::new()
+    }
+
+    /// The timer has run out.
+    fn timer(&mut self, at: &Moment<'_>) -> Vec<Action> {
+        let _ = at;
+        Vec::new()
+    }
+
+    /// What tells a client that its message cannot be acted on, if anything does.
+    fn refusal(&self, reason: &str) -> Option<Bytes> {
+        let _ = reason;
+        None
+    }
+}
+
+/// Ignores everything: what a stream has whose clients only listen.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Conversation for Silent {
+    fn text(&mut self, _: &str, _: &Moment<'_>) -> Vec<Action> {
+        Vec::new()
+    }
+}
+
+/// A frame of the conversation itself, in its order and with no cursor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Name of its event over SSE; unnamed without.
+    pub event: Option<&'static str>,
+    /// JSON text.
+    pub text: Bytes,
+}
+
+/// What a conversation has the session do.
+#[derive(Debug)]
+pub enum Action {
+    /// The stream shows this from now on, and [`Control::Updated`](super::Control) is told.
+    Select(Selection),
+    /// Goes to the client.
+    Send(Message),
+    /// Is looked up; the answer comes to [`Conversation::answer`]. One question at a time: the next is
+    /// asked after the answer.
+    Ask(Ask),
+    /// [`Conversation::timer`] is called after this long, and not at the time set before.
+    Timer(Duration),
+    /// The stream ends.
+    Close(Ending),
+}
+
+impl Action {
+    /// Sends an unnamed message.
+    #[must_use]
+    pub fn send(text: impl Into<Bytes>) -> Self {
+        Self::Send(Message {
+            event: None,
+            text: text.into(),
+        })
+    }
+}
+
+/// A question about the state of the stream's tenant, answered within the principal's scope, or something
+/// to append to its log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// The documents of these devices.
+    Documents(Vec<Box<str>>),
+    /// How many devices are in which status, and how many alerts stand.
+    Counts,
+    /// Events of the recent past, newest first.
+    History {
+        /// Of one device, or (locks, alerts and commands only) of all.
+        device: Option<Box<str>>,
+        /// Of these kinds.
+        kinds: Vec<Kind>,
+        /// Received at or after.
+        from: Micros,
+        /// From the `next` of the page before.
+        page: Option<Box<str>>,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Send a command. Whoever asks has seen to it that the client may.
+    Command {
+        /// To which device.
+        device: Box<str>,
+        /// What to do.
+        command_type: Box<str>,
+        /// JSON text of its input.
+        input: Option<Box<str>>,
+        /// Who sends it.
+        by: Box<str>,
+    },
+    /// The alerts that are not closed, newest first, at most so many.
+    Alerts {
+        /// How many.
+        limit: usize,
+    },
+}
+
+/// An alert and the device that it is about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StandingAlert {
+    /// The device.
+    pub device: Box<str>,
+    /// The alert.
+    pub alert: DeviceAlert,
+}
+
+/// What the state says.
+#[derive(Debug)]
+pub enum Answer {
+    /// To [`Ask::Documents`]: those there are, in the order asked for.
+    Documents(Vec<Stored>),
+    /// To [`Ask::Counts`].
+    Counts(Counts),
+    /// To [`Ask::History`].
+    History(HistoryPage),
+    /// To [`Ask::Command`]: its id, once the command is durable.
+    Commanded(Box<str>),
+    /// To [`Ask::Alerts`].
+    Alerts(Vec<StandingAlert>),
+    /// The state does not answer at present.
+    Unavailable,
+}

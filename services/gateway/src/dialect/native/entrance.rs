@@ -1,0 +1,88 @@
+//! How native streams are asked for: `GET /v1/stream`.
+
+use std::sync::Arc;
+
+use access::Role;
+use access::http::{Problem, Surface};
+use http::{HeaderName, StatusCode};
+
+use super::Native;
+use crate::dialect::{Asked, Entrance, Opening, Refusal, Transports};
+use crate::open::parameters::Parameters;
+use crate::subscription::{DeviceSet, Selection, TenantScope, Told};
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// The native stream.
+struct Stream;
+
+/// The native API's way in.
+#[must_use]
+pub fn entrances() -> Vec<Arc<dyn Entrance>> {
+    vec![Arc::new(Stream)]
+}
+
+impl Entrance for Stream {
+    fn takes(&self, path: &str) -> bool {
+        path == "/v1/stream"
+    }
+
+    fn transports(&self) -> Transports {
+        Transports::Both
+    }
+
+    fn surface(&self) -> Surface {
+        Surface::STREAM
+    }
+
+    fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
+        let last_event_id = asked.parts.headers.get(LAST_EVENT_ID);
+        let parameters = Parameters::read(asked.query, last_event_id, asked.settings)
+            .map_err(|bad| Problem::bad_request(bad.to_string()).with("parameter", &*bad.parameter))?;
+        let tenant = tenant(asked, &parameters)?;
+        let bound = matches!(&parameters.devices, DeviceSet::Set(devices) if devices.len() == 1);
+        let selection = Selection {
+            tenant,
+            devices: parameters.devices,
+            kinds: parameters.kinds,
+            metrics: parameters.metrics,
+            told: Told::default(),
+        };
+        Ok(Opening {
+            delivery: parameters.delivery,
+            every: parameters.every,
+            snapshot: parameters.snapshot,
+            from: parameters.from,
+            cursors: true,
+            bound,
+            conversation: Box::new(Native),
+            ..Opening::of(parameters.view, selection, Arc::new(Native))
+        })
+    }
+}
+
+/// What the principal may see of what it asks for.
+fn tenant(asked: &Asked<'_>, parameters: &Parameters) -> Result<TenantScope, Problem> {
+    let principal = asked.principal;
+    if !principal.reads() {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "this credential does not read: streams need a user, admin or system token",
+        ));
+    }
+    let named = parameters.tenant.as_deref();
+    let tenant = if principal.role == Role::System && principal.tenant.is_none() && named.is_none() {
+        TenantScope::All
+    } else {
+        TenantScope::One(principal.resolve_tenant(named)?)
+    };
+    if let DeviceSet::Set(devices) = &parameters.devices
+        && let Some(device) = devices.iter().find(|device| !principal.devices.contains(device))
+    {
+        return Err(
+            Problem::forbidden(format!("this credential does not cover device {device:?}"))
+                .with("device", &**device),
+        );
+    }
+    Ok(tenant)
+}

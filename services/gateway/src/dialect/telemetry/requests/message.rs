@@ -1,0 +1,212 @@
+//! One message of a device: read, proven, checked against what is known of the device, and appended.
+
+use access::events::Reason;
+use access::{Outcome, Submission};
+use http::StatusCode;
+use schemas::json::check_device;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+use state::Stored;
+
+use super::{Settings, unavailable};
+use crate::dialect::requests::{Do, Done, Step};
+use crate::dialect::{Answer, Ask, Refusal};
+
+/// A message that is well formed.
+pub(super) struct Message {
+    pub(super) tenant: Box<str>,
+    pub(super) device: Box<str>,
+    pub(super) seq: i64,
+    token: String,
+    site_id: Option<Box<str>>,
+    event: Box<RawValue>,
+}
+
+/// Why a message is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// In the API's words.
+    Reason(&'static str),
+    /// Nothing answers at present.
+    Unavailable,
+}
+
+impl Fault {
+    pub(super) fn status(self) -> StatusCode {
+        match self {
+            Self::Reason("TOKEN_MISSING" | "TOKEN_INVALID") => StatusCode::UNAUTHORIZED,
+            Self::Reason("UNREGISTERED_DEVICE") => StatusCode::FORBIDDEN,
+            Self::Reason("RATE_LIMITED") => StatusCode::TOO_MANY_REQUESTS,
+            Self::Reason(_) => StatusCode::BAD_REQUEST,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Reason(reason) => reason,
+            Self::Unavailable => "UNAVAILABLE",
+        }
+    }
+}
+
+impl Message {
+    /// Reads the members of a message's body.
+    pub(super) fn read(
+        settings: &Settings,
+        tenant: &str,
+        device: &str,
+        kind: &str,
+        token: &str,
+        body: Value,
+    ) -> Result<Self, Fault> {
+        let reason = |reason| Err(Fault::Reason(reason));
+        if !matches!(kind, "telemetry" | "heartbeat") {
+            return reason("INVALID_MSG_TYPE");
+        }
+        if token.is_empty() {
+            return reason("TOKEN_MISSING");
+        }
+        let Value::Object(mut body) = body else {
+            return reason("INVALID_BODY");
+        };
+        if check_device(device).is_err() || !access::principal::is_tenant(tenant) {
+            return reason("TOKEN_INVALID");
+        }
+        let fields = if kind == "telemetry" {
+            metrics(settings, &mut body)?
+        } else {
+            Map::new()
+        };
+        let seq = match body.get("seq") {
+            None | Some(Value::Null) => 0,
+            Some(seq) => seq.as_i64().ok_or(Fault::Reason("INVALID_SEQ"))?,
+        };
+        let site_id = match body.get("site_id") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(site)) => Some(site.as_str().into()),
+            Some(_) => return reason("INVALID_SITE_ID"),
+        };
+        let mut event = json!({"device": device, "kind": "telemetry", "seq": seq, "fields": fields});
+        match body.remove("ts") {
+            None | Some(Value::Null) => {}
+            Some(ts @ Value::String(_)) => event["time"] = ts,
+            Some(_) => return reason("INVALID_TS"),
+        }
+        let event = RawValue::from_string(event.to_string()).map_err(|_| Fault::Reason("INVALID_BODY"))?;
+        Ok(Self {
+            tenant: tenant.into(),
+            device: device.into(),
+            seq,
+            token: token.to_owned(),
+            site_id,
+            event,
+        })
+    }
+
+    /// Proves the token, looks at the device, appends the event, and goes on with what came of it.
+    pub(super) fn send(
+        self,
+        registration_required: bool,
+        then: impl FnOnce(Self, Result<(), Fault>) -> Step + Send + 'static,
+    ) -> Step {
+        Step::then(Do::Prove(self.token.clone()), move |done| {
+            let Done::Principal(proven) = done else {
+                return unavailable();
+            };
+            let principal = match proven {
+                Ok(principal)
+                    if principal.may_write(&self.tenant, &self.device, schemas::Kind::Telemetry) =>
+                {
+                    principal
+                }
+                Ok(_) => return then(self, Err(Fault::Reason("TOKEN_INVALID"))),
+                Err(refusal) => return then(self, Err(unproven(&refusal))),
+            };
+            let ask = Ask::Documents(vec![self.device.clone()]);
+            Step::then(Do::ask(&self.tenant, &principal, ask), move |done| {
+                let known = match done {
+                    Done::Answer(Answer::Documents(documents)) => documents.into_iter().next(),
+                    Done::Answer(_) | Done::Principal(_) | Done::Outcomes(_) | Done::Count(_) => {
+                        return then(self, Err(Fault::Unavailable));
+                    }
+                };
+                if let Err(fault) = self.fits(known.as_ref(), registration_required) {
+                    return then(self, Err(fault));
+                }
+                let submission = Submission {
+                    tenant: self.tenant.clone(),
+                    device: Some(self.device.clone()),
+                    items: vec![self.event.clone()],
+                    traceparent: None,
+                };
+                let submit = Do::Submit {
+                    principal,
+                    submission,
+                };
+                Step::then(submit, move |done| match done {
+                    Done::Outcomes(outcomes) => then(self, taken(outcomes.into_iter().next())),
+                    Done::Answer(_) | Done::Principal(_) | Done::Count(_) => {
+                        then(self, Err(Fault::Unavailable))
+                    }
+                })
+            })
+        })
+    }
+
+    fn fits(&self, known: Option<&Stored>, registration_required: bool) -> Result<(), Fault> {
+        let Some(known) = known else {
+            return if registration_required {
+                Err(Fault::Reason("UNREGISTERED_DEVICE"))
+            } else {
+                Ok(())
+            };
+        };
+        match (&known.document.site_id, &self.site_id) {
+            (Some(registered), Some(sent)) if registered != sent => Err(Fault::Reason("SITE_MISMATCH")),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn metrics(settings: &Settings, body: &mut Map<String, Value>) -> Result<Map<String, Value>, Fault> {
+    let mut metrics = match body.remove("metrics") {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(metrics)) => metrics,
+        Some(_) => return Err(Fault::Reason("INVALID_METRICS")),
+    };
+    if metrics.len() > settings.metrics_max {
+        return Err(Fault::Reason("TOO_MANY_METRICS"));
+    }
+    if metrics.keys().any(|name| name.len() > settings.metric_bytes_max) {
+        return Err(Fault::Reason("METRIC_KEY_TOO_LONG"));
+    }
+    for name in ["lat", "lng"] {
+        if let Some(value) = body.remove(name).filter(|value| !value.is_null()) {
+            metrics.insert(name.to_owned(), value);
+        }
+    }
+    Ok(metrics)
+}
+
+fn unproven(refusal: &Refusal) -> Fault {
+    match refusal.problem.status() {
+        StatusCode::TOO_MANY_REQUESTS => Fault::Reason("RATE_LIMITED"),
+        StatusCode::SERVICE_UNAVAILABLE => Fault::Unavailable,
+        _ => Fault::Reason("TOKEN_INVALID"),
+    }
+}
+
+fn taken(outcome: Option<Outcome>) -> Result<(), Fault> {
+    match outcome {
+        Some(Ok(_)) => Ok(()),
+        Some(Err(rejection)) => Err(match rejection.reason {
+            Reason::RateLimited => Fault::Reason("RATE_LIMITED"),
+            Reason::TooLarge => Fault::Reason("PAYLOAD_TOO_LARGE"),
+            Reason::Forbidden => Fault::Reason("TOKEN_INVALID"),
+            Reason::Invalid | Reason::Refused => Fault::Reason("INVALID_BODY"),
+            Reason::Retry => Fault::Unavailable,
+        }),
+        None => Err(Fault::Unavailable),
+    }
+}

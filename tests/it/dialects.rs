@@ -1,0 +1,8 @@
+//! The dialects: their frames as the documents print them, produced by and sent to a real node.
+
+mod any_frame;
+mod realtime;
+mod resume;
+mod shared_path;
+mod telemetry;
+mod watchers;

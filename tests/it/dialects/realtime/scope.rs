@@ -1,0 +1,111 @@
+//! What a key covers, and commands.
+
+use serde_json::json;
+use tests::fixture::fixture;
+use tests::world::World;
+
+use super::connected;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ids_out_of_scope_are_left_out_and_told() {
+    let world = World::start().await;
+    let user = world.client(json!({"role": "user", "devices": ["ABC123"]})).await;
+    let mut socket = connected(&user, "").await;
+    socket
+        .send(&json!({"type": "subscribe", "hardwareIds": ["X", "ABC123", "Y"]}))
+        .await;
+    assert_eq!(
+        socket.next().await,
+        json!({"type": "subscribed", "hardwareIds": ["ABC123"]})
+    );
+    let denied = json!({"type": "error", "message": "Access denied for hardwareIds: X, Y"});
+    assert_eq!(socket.next().await, denied);
+    for device in ["X", "ABC123"] {
+        let event = json!({"device": device, "kind": "telemetry", "fields": {"n": 1}});
+        world.admin.send_events(&[event]).await;
+    }
+    assert_eq!(socket.until("device_data").await["hardwareId"], "ABC123");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_without_a_list_of_devices_has_none() {
+    let world = World::start().await;
+    let user = world.client(json!({"role": "user"})).await;
+    let mut socket = connected(&user, "").await;
+    socket.send(&fixture("realtime", "example-subscribe")).await;
+    assert_eq!(
+        socket.next().await,
+        json!({"type": "subscribed", "hardwareIds": []})
+    );
+    assert_eq!(
+        socket.next().await["message"],
+        "Access denied for hardwareIds: ABC123"
+    );
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_of_that_name_of_another_tenant_stays_behind_the_wall() {
+    let world = World::start().await;
+    let other = world
+        .node
+        .api
+        .token(&json!({"role": "admin", "tenant": "other"}))
+        .await;
+    let other = world.admin.with_token(&other);
+    let mut socket = connected(&other, "").await;
+    socket.send(&fixture("realtime", "example-subscribe")).await;
+    socket.until("subscribed").await;
+    let event = |n: u64| json!({"device": "ABC123", "kind": "telemetry", "fields": {"n": n}});
+    world.admin.send_events(&[event(1)]).await;
+    other.send_events(&[event(2)]).await;
+    assert_eq!(socket.until("device_data").await["payload"], json!({"n": 2}));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_is_sent_and_becomes_an_event() {
+    let world = World::start().await;
+    let body = json!({"role": "user", "devices": ["ABC123"], "permissions": ["command"]});
+    let user = world.client(body).await;
+    let mut socket = connected(&user, "").await;
+    let message =
+        json!({"type": "command", "hardwareId": "ABC123", "command": "lock", "params": {"fast": true}});
+    socket.send(&message).await;
+    let sent = socket.next().await;
+    let id = sent["commandId"].as_str().expect("an id");
+    assert_eq!(
+        sent,
+        json!({"type": "command_sent", "commandId": id, "hardwareId": "ABC123", "command": "lock",
+            "status": "pending"})
+    );
+    let events = world.sent().await;
+    let event = events
+        .iter()
+        .find(|event| event["command_id"] == id)
+        .expect("the command");
+    assert_eq!(
+        (&event["type"], &event["status"]),
+        (&json!("lock"), &json!("queued"))
+    );
+    assert_eq!(event["input"], json!({"fast": true}));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_needs_scope_and_permission() {
+    let world = World::start().await;
+    let user = world.client(json!({"role": "user", "devices": ["ABC123"]})).await;
+    let mut socket = connected(&user, "").await;
+    let message = |device: &str| json!({"type": "command", "hardwareId": device, "command": "lock"});
+    for (device, text) in [
+        ("X", "Access denied for hardwareIds: X"),
+        ("ABC123", "Permission denied for command"),
+    ] {
+        socket.send(&message(device)).await;
+        assert_eq!(socket.next().await, json!({"type": "error", "message": text}));
+    }
+    assert!(world.sent().await.is_empty());
+    world.end().await;
+}
