@@ -168,4 +168,8 @@ pub struct Change {
     pub before: Box<str>,
     /// The event that made the change.
     pub event_id: Box<str>,
+    /// `updated_at` before it; `None` for a new device, and in records of schema version 1.
+    pub updated_before: Option<Micros>,
+    /// `last_seen_at` before it, where there was one.
+    pub last_seen_before: Option<Micros>,
 }

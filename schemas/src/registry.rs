@@ -51,6 +51,12 @@ const REGISTERED: &[Registered] = &[
         include_str!("../history/state/1.avsc"),
     ),
     version(
+        Subject::State,
+        7_100_202,
+        2,
+        include_str!("../history/state/2.avsc"),
+    ),
+    version(
         Subject::Control,
         7_100_301,
         1,

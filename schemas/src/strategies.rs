@@ -369,13 +369,15 @@ pub(crate) fn document() -> impl Strategy<Value = Document> {
 }
 
 pub(crate) fn change() -> impl Strategy<Value = Change> {
-    (document(), vec(text(), 0..4), json_object(), id()).prop_map(|(document, changed, before, event_id)| {
-        Change {
-            document,
-            changed,
-            before,
-            event_id,
-        }
+    let times = (of(time()), of(time()));
+    let parts = (document(), vec(text(), 0..4), json_object(), id(), times);
+    parts.prop_map(|(document, changed, before, event_id, times)| Change {
+        document,
+        changed,
+        before,
+        event_id,
+        updated_before: times.0,
+        last_seen_before: times.1,
     })
 }
 

@@ -5,6 +5,7 @@ mod bad_input;
 mod cli;
 mod cursors;
 mod dialects;
+mod filters;
 mod hostile;
 mod ingest;
 mod live;

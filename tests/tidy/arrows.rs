@@ -13,7 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("migrations", &[]),
     ("query", &[]),
     ("journal", &["schemas"]),
-    ("state", &["schemas", "journal", "migrations"]),
+    ("state", &["schemas", "journal", "migrations", "query"]),
     ("access", &["schemas", "journal"]),
     ("ingest", &["schemas", "journal", "access"]),
     ("projector", &["schemas", "journal", "state", "query"]),

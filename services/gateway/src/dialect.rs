@@ -28,6 +28,7 @@ pub use frames::{Control, Ending, Item, Look};
 
 use access::Principal;
 
+use crate::engine::LogRecord;
 use crate::open::OpenSettings;
 use crate::subscription::{Subscription, Transport};
 use requests::Requests;
@@ -63,6 +64,13 @@ pub trait Dialect: Send + Sync + 'static {
     /// Appends the JSON text of a data frame to `out`; false (and nothing appended) when the dialect
     /// does not show the item. Over SSE the cursor stands in `id:`, over WebSocket inside the text.
     fn data(&self, look: Look<'_>, item: Item<'_>, cursor: &str, out: &mut Vec<u8>) -> bool;
+
+    /// Appends the JSON text of a frame that says that the device of `record`, which passed the stream's
+    /// filters, no longer does; false (and nothing appended) when the dialect does not tell it.
+    fn left(&self, look: Look<'_>, record: &LogRecord, cursor: &str, out: &mut Vec<u8>) -> bool {
+        let _ = (look, record, cursor, out);
+        false
+    }
 
     /// Appends the JSON text of a control frame to `out` and gives the name of its SSE event; `None`
     /// (and nothing appended) when the dialect does not tell it.

@@ -22,6 +22,8 @@ use crate::subscription::{LiveEnds, Subscription, TenantScope};
 mod blocks;
 pub mod channel;
 mod ends;
+mod filter_book;
+mod filtered;
 mod frames;
 mod index;
 mod intern;

@@ -152,11 +152,6 @@ impl Caller {
     /// A parameter that nobody reads is a mistake that would go unseen.
     fn knows(&self, names: &[&str]) -> Result<(), Problem> {
         for name in self.query.names() {
-            if name == "q" {
-                return Err(Problem::bad_request(
-                    "q: filters are not available in this version",
-                ));
-            }
             if name != "tenant" && !names.contains(&name) {
                 let known = names.join(", ");
                 let detail = format!(

@@ -150,7 +150,7 @@ impl Streams {
         let mut opening = entrance.open(&asked)?;
         let head = head(entrance, parts, transport)?;
         let tenant = opening.selection.tenant.clone();
-        let seat = self.seat(&tenant, &opening)?;
+        let mut seat = self.seat(&tenant, &opening)?;
         self.settle(&principal, &tenant).await?;
         if let Some(question) = opening.question.take() {
             let answer = self.engine.ask(&tenant, &principal.devices, question).await;
@@ -164,6 +164,8 @@ impl Streams {
             first: std::mem::take(&mut opening.first),
         };
         let subscription = self.subscribe(transport, principal, opening).await?;
+        seat.admit(&subscription.selection, &subscription.principal.devices)
+            .map_err(|refused| self.unavailable(&refused.to_string()))?;
         Ok(Opened {
             seat,
             subscription,
@@ -180,7 +182,7 @@ impl Streams {
                 problem: Problem::new(StatusCode::TOO_MANY_REQUESTS, refused.to_string())
                     .retry_after(self.patience().as_secs().max(1)),
             },
-            Refused::Full | Refused::TenantFull | Refused::Draining => {
+            Refused::Full | Refused::TenantFull | Refused::FiltersFull | Refused::Draining => {
                 self.unavailable(&refused.to_string()).into()
             }
         })

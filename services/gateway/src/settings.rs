@@ -74,6 +74,11 @@ pub struct Settings {
     pub choice_window: Duration,
     /// Devices in one selection.
     pub selection_devices_max: usize,
+    /// Filters in one selection.
+    pub selection_filters_max: usize,
+    /// Filters of one tenant's streams, in this process, that every change must be judged by because they
+    /// name no device and demand no text; one that several streams have counts once.
+    pub filters_per_tenant_max: usize,
     /// `retry:` of SSE lies between these.
     pub retry: (Duration, Duration),
     /// `retry:` of SSE, and `Retry-After`, when a stream is refused, lies between these.
@@ -126,6 +131,8 @@ impl Default for Settings {
             stalled_max: Duration::from_secs(600),
             choice_window: Duration::from_secs(10),
             selection_devices_max: 10_000,
+            selection_filters_max: 64,
+            filters_per_tenant_max: 1_000,
             retry: (Duration::from_secs(3), Duration::from_secs(8)),
             retry_refused: (Duration::from_secs(5), Duration::from_secs(30)),
             ahead_max: Duration::from_secs(5),

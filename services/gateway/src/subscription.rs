@@ -11,6 +11,7 @@ use schemas::control::Layout;
 
 use crate::dialect::Dialect;
 use crate::engine::Place;
+use crate::filters::Filters;
 
 /// Which of the two topics a stream shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -224,6 +225,8 @@ pub struct Selection {
     /// On view `events`: telemetry is reduced to these dotted paths (and what lies below them), and
     /// left out if none is there.
     pub metrics: Option<Arc<BTreeSet<Box<str>>>>,
+    /// On view `devices`: only what passes them. `None`: everything.
+    pub filters: Option<Filters>,
     /// What is told to the conversation. A kind that is told is not shown.
     pub told: Told,
 }

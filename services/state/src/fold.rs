@@ -113,6 +113,8 @@ pub fn fold(document: Option<&Document>, event: &Event, limits: &Limits) -> Outc
         changed: difference.changed,
         before: difference.before,
         event_id: event.id.clone(),
+        updated_before: document.map(|document| document.updated_at),
+        last_seen_before: document.and_then(|document| document.last_seen_at),
     }))
 }
 

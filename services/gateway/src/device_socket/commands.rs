@@ -177,6 +177,7 @@ fn subscription(shared: &Shared, device: &Device, from: Offset) -> Subscription 
             devices: DeviceSet::Set(Arc::new([device.id.clone()].into())),
             kinds: KindSet::NONE.with(Kind::Command),
             metrics: None,
+            filters: None,
             told: Told::default(),
         },
         delivery: Delivery::Every,

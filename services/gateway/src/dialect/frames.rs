@@ -20,14 +20,6 @@ pub struct Look<'a> {
     pub metrics: Option<&'a BTreeSet<Box<str>>>,
 }
 
-impl Look<'_> {
-    /// Whether the client can tell a gap, and so is told of one.
-    #[must_use]
-    pub fn tells_gaps(&self) -> bool {
-        self.cursors || self.transport == Transport::Sse
-    }
-}
-
 /// What a data frame shows.
 #[derive(Clone, Copy)]
 pub enum Item<'a> {

@@ -10,6 +10,8 @@ use serde::Deserialize;
 
 use super::text::{numbers, reset_members};
 use super::{Action, Control, Conversation, Dialect, Item, Look, Moment};
+use crate::engine::LogRecord;
+use crate::filters::Filters;
 use crate::subscription::{DeviceSet, KindSet, Selection, Subscription, Transport, View};
 
 pub(crate) mod entrance;
@@ -17,8 +19,11 @@ pub(crate) mod entrance;
 pub use entrance::entrances;
 
 /// The native API.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Native;
+#[derive(Debug, Clone, Default)]
+pub struct Native {
+    /// What a filter may be.
+    pub filters: query::Limits,
+}
 
 impl Dialect for Native {
     fn name(&self) -> &'static str {
@@ -60,6 +65,14 @@ impl Dialect for Native {
         true
     }
 
+    fn left(&self, look: Look<'_>, record: &LogRecord, cursor: &str, out: &mut Vec<u8>) -> bool {
+        let mut json = b"{\"left\":".to_vec();
+        json::write_string(record.device(), &mut json);
+        json.push(b'}');
+        write_object(look.transport, "left", cursor, out, &json);
+        true
+    }
+
     fn control(
         &self,
         look: Look<'_>,
@@ -89,7 +102,7 @@ impl Dialect for Native {
 
 impl Conversation for Native {
     fn text(&mut self, text: &str, at: &Moment<'_>) -> Vec<Action> {
-        match update(text, at.subscription) {
+        match update(text, at.subscription, &self.filters) {
             Ok(selection) => vec![Action::Select(selection)],
             Err(message) => self.refusal(&message).map(Action::send).into_iter().collect(),
         }
@@ -167,8 +180,8 @@ struct Update {
     q: Option<String>,
 }
 
-/// Members that are absent keep what they were; an empty list means everything again.
-fn update(text: &str, subscription: &Subscription) -> Result<Selection, String> {
+/// Members that are absent keep what they were; an empty list, and an empty filter, mean everything again.
+fn update(text: &str, subscription: &Subscription, filters: &query::Limits) -> Result<Selection, String> {
     let update: Update = serde_json::from_str(text).map_err(|error| format!("not an update: {error}"))?;
     if update.name != "update" {
         return Err(format!(
@@ -176,10 +189,17 @@ fn update(text: &str, subscription: &Subscription) -> Result<Selection, String> 
             update.name
         ));
     }
-    if update.q.is_some() {
-        return Err("q is not supported on this stream".to_owned());
-    }
     let mut selection = subscription.selection.clone();
+    if let Some(q) = update.q {
+        if subscription.view != View::Devices {
+            return Err("q belongs to view devices".to_owned());
+        }
+        selection.filters = if q.is_empty() {
+            None
+        } else {
+            Some(Filters::parse(&q, filters).map_err(|error| format!("q: {error}"))?)
+        };
+    }
     if let Some(devices) = update.device {
         for device in &devices {
             json::check_device(device)

@@ -66,6 +66,7 @@ impl Entrance for Realtime {
             devices: DeviceSet::Set(Arc::default()),
             kinds: KindSet::NONE.with(Kind::Telemetry).with(Kind::Lock),
             metrics: None,
+            filters: None,
             told: Told {
                 kinds: KindSet::NONE.with(Kind::Presence),
                 of_all: KindSet::NONE,

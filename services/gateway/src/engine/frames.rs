@@ -39,6 +39,31 @@ pub(crate) fn data(
     }
 }
 
+/// A frame that says that the device of a record no longer passes; `None` when the dialect does not tell it.
+pub(crate) fn left(
+    dialect: &dyn Dialect,
+    carriage: Carriage,
+    record: &LogRecord,
+    cursor: &str,
+) -> Option<Bytes> {
+    let look = look(carriage, None);
+    match carriage.transport {
+        Transport::Sse => {
+            let mut block = Block::begin(carriage.framing, None, None, 128);
+            dialect
+                .left(look, record, cursor, &mut block.out)
+                .then(|| block.end(cursor))
+        }
+        Transport::WebSocket => {
+            let mut out = Vec::with_capacity(cursor.len() + 128);
+            let header = ws::reserve(&mut out);
+            dialect
+                .left(look, record, cursor, &mut out)
+                .then(|| ws::seal(out, header))
+        }
+    }
+}
+
 /// A control frame; `None` when the dialect does not tell it.
 pub(crate) fn control(
     dialect: &dyn Dialect,
@@ -204,6 +229,7 @@ mod tests {
                     .map(|path| Box::from(*path))
                     .collect::<BTreeSet<_>>(),
             )),
+            filters: None,
             told: Told::default(),
         };
         let record = telemetry(fields);
@@ -239,7 +265,7 @@ mod tests {
     #[test]
     fn an_sse_block_has_its_cursor_and_its_data_and_ends_with_an_empty_line() {
         let record = telemetry(&["a"]);
-        let frame = data(&Native, SSE, None, Item::Record(&record), "CURSOR").unwrap();
+        let frame = data(&Native::default(), SSE, None, Item::Record(&record), "CURSOR").unwrap();
         let text = std::str::from_utf8(&frame).unwrap();
         assert!(
             text.starts_with("data: {") && text.ends_with("}\nid: CURSOR\n\n"),
@@ -250,7 +276,7 @@ mod tests {
 
     #[test]
     fn the_hello_of_sse_carries_retry_in_a_block_with_data() {
-        let frame = control(&Native, SSE, Control::Hello, "", Some(4_321)).unwrap();
+        let frame = control(&Native::default(), SSE, Control::Hello, "", Some(4_321)).unwrap();
         assert_eq!(&frame[..], b"event: hello\nretry: 4321\ndata: {}\n\n");
     }
 }

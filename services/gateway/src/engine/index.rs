@@ -127,7 +127,7 @@ impl Group {
     fn remove(&mut self, kinds: KindSet, slot: Slot) {
         if let Some(index) = self.by_kinds.iter().position(|(other, _)| *other == kinds) {
             self.by_kinds[index].1.remove(slot);
-            if self.by_kinds[index].1.list.is_empty() {
+            if self.by_kinds[index].1.is_empty() {
                 self.by_kinds.swap_remove(index);
             }
         }
@@ -144,7 +144,7 @@ impl Group {
 
 /// A dense set; its positions are kept only once searching the list would be slow.
 #[derive(Default)]
-struct Slots {
+pub(super) struct Slots {
     list: Vec<Slot>,
     places: Option<FxHashMap<Slot, u32>>,
 }
@@ -153,7 +153,15 @@ struct Slots {
 const SEARCHED_MAX: usize = 32;
 
 impl Slots {
-    fn insert(&mut self, slot: Slot) {
+    pub(super) fn list(&self) -> &[Slot] {
+        &self.list
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub(super) fn insert(&mut self, slot: Slot) {
         if self.list.len() == SEARCHED_MAX && self.places.is_none() {
             self.places = Some(
                 (0..)
@@ -168,7 +176,7 @@ impl Slots {
         self.list.push(slot);
     }
 
-    fn remove(&mut self, slot: Slot) {
+    pub(super) fn remove(&mut self, slot: Slot) {
         let place = match &mut self.places {
             Some(places) => places.remove(&slot).map(|place| place as usize),
             None => self.list.iter().position(|other| *other == slot),

@@ -5,6 +5,7 @@ mod client;
 mod endings;
 mod exact;
 mod fake;
+mod filters;
 mod latest;
 mod sequences;
 mod snapshot;

@@ -2,33 +2,43 @@
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use access::Scope;
 use access::http::Problem;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use query::{Filter, Memo};
+use schemas::Document;
 use schemas::json::write_document;
-use state::{DeviceKey, Page};
+use state::{DeviceKey, Filterable, Page, Stored};
 
 use super::answer::{page, store_problem};
 use super::{Answer, Caller, Native};
+use crate::filters::Filters;
+use crate::subscription::DeviceSet;
 
 impl Native {
     pub(super) async fn list(&self, caller: &Caller) -> Answer {
-        caller.knows(&["id", "limit", "page"])?;
+        caller.knows(&["id", "q", "limit", "page"])?;
         caller.may_read()?;
-        let limit = caller.limit(&self.settings)?;
+        let listing = Listing {
+            filter: self.filter(caller)?,
+            limit: caller.limit(&self.settings)?,
+            looks_max: self.settings.list_documents_max,
+        };
         let after = caller.page()?;
-        let found = match &caller.principal.devices {
-            Scope::All => {
-                let placement = self.placement(&caller.tenant);
-                let documents = &self.store.documents;
-                let found = documents
-                    .page(&caller.tenant, placement.partitions(), after, limit)
-                    .await;
-                found.map_err(|error| store_problem(&error))?
-            }
-            Scope::Devices(devices) => self.page_of(caller, devices, after, limit).await?,
+        let devices = match &caller.principal.devices {
+            Scope::All => DeviceSet::All,
+            Scope::Devices(devices) => DeviceSet::Set(Arc::clone(devices)),
+        };
+        let devices = match &listing.filter {
+            Some(filters) => filters.narrow(&devices),
+            None => devices,
+        };
+        let found = match &devices {
+            DeviceSet::All => self.page_of_tenant(caller, &listing, after).await?,
+            DeviceSet::Set(devices) => self.page_of(caller, &listing, devices, after).await?,
         };
         Ok(page(
             "devices",
@@ -40,32 +50,88 @@ impl Native {
         ))
     }
 
-    /// A page of a scope: its devices by id; the page key is the last id looked at.
+    /// `q=`; devices as they are have no before.
+    fn filter(&self, caller: &Caller) -> Result<Option<Filters>, Problem> {
+        let Some(text) = caller.query.get("q")? else {
+            return Ok(None);
+        };
+        let limits = self.settings.filters.clone().without_previous();
+        let filters = Filters::parse(text, &limits).map_err(|error| {
+            Problem::bad_request(format!("q: {error}"))
+                .with("parameter", "q")
+                .with("column", error.column)
+        })?;
+        Ok(Some(filters))
+    }
+
+    /// A page of a tenant. The store's page keys stand behind the last document of what it gives: where a
+    /// page of it has more matches than are wanted, it is read again up to the last that is.
+    async fn page_of_tenant(
+        &self,
+        caller: &Caller,
+        listing: &Listing,
+        after: Option<&str>,
+    ) -> Result<Page, Problem> {
+        let placement = self.placement(&caller.tenant);
+        let whole = listing.looks_at_once(self.settings.page_items);
+        let (mut found, mut looks, mut count) = (Page::default(), 0, whole);
+        found.next = after.map(Into::into);
+        loop {
+            let documents = &self.store.documents;
+            let page = documents
+                .page(
+                    &caller.tenant,
+                    placement.partitions(),
+                    found.next.as_deref(),
+                    count,
+                )
+                .await
+                .map_err(|error| store_problem(&error))?;
+            looks += page.documents.len();
+            let wanted = listing.limit - found.documents.len();
+            let matches = |stored: &Stored| listing.matches(&stored.document);
+            let mut beyond = (1..)
+                .zip(&page.documents)
+                .filter(|(_, stored)| matches(stored))
+                .map(|(number, _)| number)
+                .skip(wanted.saturating_sub(1));
+            if let (Some(last), Some(_)) = (beyond.next(), beyond.next()) {
+                count = last;
+                continue;
+            }
+            found.documents.extend(page.documents.into_iter().filter(matches));
+            found.next = page.next;
+            count = whole;
+            if found.next.is_none() || found.documents.len() >= listing.limit || looks >= listing.looks_max {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// A page of a set of devices, by id; the page key is the last id looked at.
     async fn page_of(
         &self,
         caller: &Caller,
+        listing: &Listing,
         devices: &BTreeSet<Box<str>>,
         after: Option<&str>,
-        limit: usize,
     ) -> Result<Page, Problem> {
         let mut last = after.map(decode).transpose()?;
         let placement = self.placement(&caller.tenant);
-        let mut found = Page::default();
+        let (mut found, mut looks) = (Page::default(), 0);
         loop {
             let from = last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-            let wanted = limit - found.documents.len();
             let ids: Vec<&Box<str>> = devices
                 .range::<str, _>((from, Bound::Unbounded))
-                .take(wanted)
+                .take(listing.looks_at_once(self.settings.page_items))
                 .collect();
-            let Some(last_id) = ids.last() else {
+            if ids.is_empty() {
                 return Ok(found);
-            };
-            last = Some((**last_id).clone());
+            }
             let keys: Vec<_> = ids
-                .into_iter()
+                .iter()
                 .map(|id| {
-                    let (tenant, device) = (caller.tenant.clone(), id.clone());
+                    let (tenant, device) = (caller.tenant.clone(), (**id).clone());
                     (placement.of(id), DeviceKey { tenant, device })
                 })
                 .collect();
@@ -75,11 +141,46 @@ impl Native {
                 .get(&keys)
                 .await
                 .map_err(|error| store_problem(&error))?;
-            found.documents.extend(stored.into_iter().flatten());
-            if found.documents.len() >= limit {
-                found.next = last.map(|id| URL_SAFE_NO_PAD.encode(id.as_bytes()).into());
-                return Ok(found);
+            for (id, stored) in ids.into_iter().zip(stored) {
+                looks += 1;
+                last = Some(id.clone());
+                found
+                    .documents
+                    .extend(stored.filter(|stored| listing.matches(&stored.document)));
+                if found.documents.len() >= listing.limit || looks >= listing.looks_max {
+                    found.next = last.map(|id| URL_SAFE_NO_PAD.encode(id.as_bytes()).into());
+                    return Ok(found);
+                }
             }
+        }
+    }
+}
+
+/// What a list shows.
+struct Listing {
+    filter: Option<Filters>,
+    /// Documents that it shows at most.
+    limit: usize,
+    /// Documents that it looks at at most: what lies behind comes with the next page.
+    looks_max: usize,
+}
+
+impl Listing {
+    fn matches(&self, document: &Document) -> bool {
+        let Some(filters) = &self.filter else {
+            return true;
+        };
+        let document = Filterable::new(document);
+        let document = Memo::new(&document);
+        let holds = |filter: &Arc<Filter>| filter.matches(&document, &document);
+        filters.iter().any(holds)
+    }
+
+    /// Documents that are read together: with a filter few may match.
+    fn looks_at_once(&self, usual: usize) -> usize {
+        match &self.filter {
+            Some(_) => self.limit.max(usual).min(self.looks_max.max(1)),
+            None => self.limit,
         }
     }
 }

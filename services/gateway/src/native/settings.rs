@@ -9,6 +9,11 @@ pub struct NativeSettings {
     pub page_items: usize,
     /// Items of a page at most.
     pub page_items_max: usize,
+    /// Documents that one request for a list looks at at most; a page whose filter few match may be empty,
+    /// and say where the next begins.
+    pub list_documents_max: usize,
+    /// What a filter may be.
+    pub filters: query::Limits,
     /// How long `min_cursor` waits, where the request does not say, and at most.
     pub wait_max: Duration,
     /// How often one partition's progress is asked for while somebody waits for it.
@@ -20,6 +25,8 @@ impl Default for NativeSettings {
         Self {
             page_items: 100,
             page_items_max: 1_000,
+            list_documents_max: 10_000,
+            filters: query::Limits::default(),
             wait_max: Duration::from_secs(5),
             applied_poll: Duration::from_millis(20),
         }

@@ -13,6 +13,8 @@ pub struct OpenSettings {
     pub metrics_max: usize,
     /// Length of a metric's name, bytes.
     pub metric_bytes_max: usize,
+    /// What a filter may be.
+    pub filters: query::Limits,
     /// `every=` lies between these.
     pub every: (Duration, Duration),
     /// State records younger than this are all there: `min.compaction.lag.ms` of `wakeline.state`.
@@ -31,6 +33,7 @@ impl Default for OpenSettings {
             devices_max: 10_000,
             metrics_max: 1_000,
             metric_bytes_max: 1_024,
+            filters: query::Limits::default(),
             every: (Duration::from_millis(10), Duration::from_secs(3_600)),
             compaction_lag: Duration::from_secs(7 * 24 * 3_600),
             ahead_poll: Duration::from_millis(250),

@@ -85,7 +85,7 @@ async fn devices_are_listed_page_by_page() {
 async fn mistakes_in_a_query_are_named() {
     let gateway = gateway().await;
     for (target, name) in [
-        ("/v1/devices?tenant=acme&q=a", "q"),
+        ("/v1/devices?tenant=acme&q=%40a", "q: column 1"),
         ("/v1/devices?tenant=acme&limit=0", "limit"),
         ("/v1/devices?tenant=acme&limits=1", "limits"),
         ("/v1/devices?tenant=acme&page=~", "page"),

@@ -8,7 +8,7 @@ use http::{HeaderName, StatusCode};
 
 use super::Native;
 use crate::dialect::{Asked, Entrance, Opening, Refusal, Transports};
-use crate::open::parameters::Parameters;
+use crate::open::parameters::{BadParameter, Parameters};
 use crate::subscription::{DeviceSet, Selection, TenantScope, Told};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -38,7 +38,7 @@ impl Entrance for Stream {
     fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal> {
         let last_event_id = asked.parts.headers.get(LAST_EVENT_ID);
         let parameters = Parameters::read(asked.query, last_event_id, asked.settings)
-            .map_err(|bad| Problem::bad_request(bad.to_string()).with("parameter", &*bad.parameter))?;
+            .map_err(BadParameter::into_problem)?;
         let tenant = tenant(asked, &parameters)?;
         let bound = matches!(&parameters.devices, DeviceSet::Set(devices) if devices.len() == 1);
         let selection = Selection {
@@ -46,7 +46,11 @@ impl Entrance for Stream {
             devices: parameters.devices,
             kinds: parameters.kinds,
             metrics: parameters.metrics,
+            filters: parameters.filters,
             told: Told::default(),
+        };
+        let native = Native {
+            filters: asked.settings.filters.clone(),
         };
         Ok(Opening {
             delivery: parameters.delivery,
@@ -55,8 +59,8 @@ impl Entrance for Stream {
             from: parameters.from,
             cursors: true,
             bound,
-            conversation: Box::new(Native),
-            ..Opening::of(parameters.view, selection, Arc::new(Native))
+            conversation: Box::new(native.clone()),
+            ..Opening::of(parameters.view, selection, Arc::new(native))
         })
     }
 }

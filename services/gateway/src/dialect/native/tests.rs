@@ -37,6 +37,8 @@ fn change() -> Change {
         changed: vec!["name".into()],
         before: "{\"name\":\"old\"}".into(),
         event_id: "e1".into(),
+        updated_before: None,
+        last_seen_before: None,
     }
 }
 
@@ -61,14 +63,14 @@ fn look(transport: Transport) -> Look<'static> {
 
 fn data(transport: Transport, item: Item<'_>) -> Option<Value> {
     let mut out = Vec::new();
-    Native
+    Native::default()
         .data(look(transport), item, "CURSOR", &mut out)
         .then(|| serde_json::from_slice(&out).unwrap())
 }
 
 fn control(transport: Transport, control: Control<'_>) -> Option<(&'static str, Value)> {
     let mut out = Vec::new();
-    let name = Native.control(look(transport), control, "CURSOR", &mut out)?;
+    let name = Native::default().control(look(transport), control, "CURSOR", &mut out)?;
     Some((name, serde_json::from_slice(&out).unwrap()))
 }
 
@@ -113,6 +115,21 @@ fn a_tombstone_is_a_deletion() {
     );
     let wrapped = json!({"type": "deleted", "cursor": "CURSOR", "deleted": "d"});
     assert_eq!(data(Transport::WebSocket, Item::Record(&record)), Some(wrapped));
+}
+
+#[test]
+fn a_device_that_left_is_named() {
+    let record = record(Topic::State, Some(change().encode()));
+    let left = |transport| {
+        let mut out = Vec::new();
+        assert!(Native::default().left(look(transport), &record, "CURSOR", &mut out));
+        serde_json::from_slice::<Value>(&out).unwrap()
+    };
+    assert_eq!(left(Transport::Sse), json!({"left": "d"}));
+    assert_eq!(
+        left(Transport::WebSocket),
+        json!({"type": "left", "cursor": "CURSOR", "left": "d"})
+    );
 }
 
 #[test]
@@ -183,12 +200,13 @@ fn subscription(view: View) -> Subscription {
         view,
         transport: Transport::WebSocket,
         framing: Framing::Plain,
-        dialect: Arc::new(Native),
+        dialect: Arc::new(Native::default()),
         selection: Selection {
             tenant: TenantScope::One("t".into()),
             devices: DeviceSet::All,
             kinds: KindSet::ALL,
             metrics: None,
+            filters: None,
             told: Told::default(),
         },
         delivery: Delivery::Every,
@@ -210,7 +228,7 @@ fn selected(view: View, text: &str) -> Result<Selection, String> {
         devices_max: 10,
         is_blocked: false,
     };
-    match Native.text(text, &at).pop() {
+    match Native::default().text(text, &at).pop() {
         Some(Action::Select(selection)) => Ok(selection),
         Some(Action::Send(message)) => Err(String::from_utf8_lossy(&message.text).into_owned()),
         Some(Action::Ask(_) | Action::Timer(_) | Action::Close(_)) | None => Err(String::new()),
@@ -235,13 +253,31 @@ fn an_update_replaces_what_it_names_and_keeps_the_rest() {
 }
 
 #[test]
+fn an_update_replaces_or_removes_the_filter() {
+    let selection = selected(View::Devices, r#"{"type":"update","q":"speed > 80"}"#).unwrap();
+    let filters = selection.filters.unwrap();
+    assert!(filters.tells_left());
+    assert_eq!(
+        filters
+            .iter()
+            .map(|filter| filter.text().to_owned())
+            .collect::<Vec<_>>(),
+        ["speed > 80"]
+    );
+    let selection = selected(View::Devices, r#"{"type":"update","q":""}"#).unwrap();
+    assert_eq!(selection.filters, None);
+    let answer = selected(View::Devices, r#"{"type":"update","q":"speed == 80"}"#).unwrap_err();
+    assert!(answer.contains("q: column 7: found '=='"), "{answer}");
+}
+
+#[test]
 fn what_is_no_update_is_answered_and_changes_nothing() {
     for (text, says) in [
         ("nonsense", "not an update"),
         (r#"{"type":"hello"}"#, "unknown type"),
         (r#"{"type":"update","kind":["nap"]}"#, "unknown kind"),
         (r#"{"type":"update","device":["a,b"]}"#, "device"),
-        (r#"{"type":"update","q":"x = 1"}"#, "q is not supported"),
+        (r#"{"type":"update","q":"x = 1"}"#, "view devices"),
     ] {
         let answer = selected(View::Events, text).unwrap_err();
         assert!(

@@ -26,6 +26,7 @@ fn subscription() -> Subscription {
             devices: DeviceSet::Set(Arc::default()),
             kinds: KindSet::NONE,
             metrics: None,
+            filters: None,
             told: Told::default(),
         },
         delivery: Delivery::Every,

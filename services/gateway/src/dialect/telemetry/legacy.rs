@@ -68,6 +68,7 @@ impl Entrance for Legacy {
             devices: DeviceSet::Set(Arc::default()),
             kinds: KindSet::NONE.with(Kind::Telemetry),
             metrics: None,
+            filters: None,
             told: Told::default(),
         };
         Ok(Opening {

@@ -146,6 +146,7 @@ fn selection(asked: &Asked<'_>) -> Result<Selection, Refusal> {
         },
         kinds: KindSet::NONE.with(Kind::Telemetry),
         metrics: (!metrics.is_empty()).then(|| Arc::new(metrics)),
+        filters: None,
         told: Told::default(),
     })
 }

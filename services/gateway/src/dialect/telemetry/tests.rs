@@ -60,6 +60,7 @@ fn a_question_waits_for_the_one_before_and_devices_are_asked_together() {
             devices: DeviceSet::Set(Arc::default()),
             kinds: KindSet::NONE,
             metrics: None,
+            filters: None,
             told: Told::default(),
         },
         delivery: Delivery::Latest,

@@ -12,10 +12,12 @@ use schemas::Event;
 use serde_json::{Value, json};
 
 use crate::dialect::{Action, Control, Conversation, Dialect, Item, Look, Moment};
+use crate::engine::LogRecord;
 use crate::engine::worker::Wire;
+use crate::filters::Filters;
 use crate::subscription::Selection;
 
-/// Says of each record where it stands; reads a selection's devices from text.
+/// Says of each record where it stands; reads a selection's devices from text, or after `q:` its filter.
 pub(super) struct Probe;
 
 impl Dialect for Probe {
@@ -34,11 +36,19 @@ impl Dialect for Probe {
                 "document": format!("{}/{}", document.tenant, document.id), "source": document.version, "cursor": cursor,
             }),
             Item::Change(change) => json!({
-                "change": change.document.version, "changed": change.changed, "cursor": cursor,
+                "change": change.document.version, "at": change.document.updated_at, "changed": change.changed, "cursor": cursor,
                 "before": serde_json::from_str::<Value>(&change.before).unwrap(),
             }),
             Item::Event(Event { id, .. }) => json!({"event": id, "cursor": cursor}),
         };
+        out.extend_from_slice(text.to_string().as_bytes());
+        true
+    }
+
+    fn left(&self, _: Look<'_>, record: &LogRecord, cursor: &str, out: &mut Vec<u8>) -> bool {
+        let text = json!({
+            "left": record.key(), "partition": record.partition, "offset": record.offset, "cursor": cursor,
+        });
         out.extend_from_slice(text.to_string().as_bytes());
         true
     }
@@ -70,6 +80,13 @@ impl Dialect for Probe {
 
 impl Conversation for Probe {
     fn text(&mut self, text: &str, at: &Moment<'_>) -> Vec<Action> {
+        if let Some(q) = text.strip_prefix("q:") {
+            let filters = Filters::parse(q, &query::Limits::default()).ok();
+            return vec![Action::Select(Selection {
+                filters,
+                ..at.subscription.selection.clone()
+            })];
+        }
         let devices = text.split(',').map(Box::from).collect();
         vec![Action::Select(Selection {
             devices: crate::subscription::DeviceSet::Set(Arc::new(devices)),

@@ -242,6 +242,7 @@ impl Client {
                 devices,
                 kinds: KindSet::ALL,
                 metrics: None,
+                filters: None,
                 told: Told::default(),
             },
             delivery,

@@ -10,6 +10,7 @@ use super::connection::{Connection, Mode};
 use super::hub::{Hub, Step, millis};
 use super::output::Wire;
 use crate::engine::blocks::BlockAnswer;
+use crate::engine::filtered::Outcome;
 use crate::engine::mailbox::BlockKey;
 use crate::engine::record::{Chunk, LogRecord};
 use crate::engine::ring::Place;
@@ -223,11 +224,14 @@ impl<W: Wire> Connection<W> {
             Use::Tell => return self.tell(hub, record, Some(&behind.places)),
             Use::Show => {}
         }
+        let Some(outcome) = self.outcome(hub, record) else {
+            return;
+        };
         if let Some(latest) = &mut self.latest {
-            return latest.offer(record, &self.subscription.selection);
+            return latest.offer(record, outcome, &self.subscription.selection);
         }
         let cursor = hub.cursor(self.set, &behind.places, self.subscription.start.time_ms, None);
-        if let Some(frame) = hub.frame(&self.subscription, self.form, record, &cursor) {
+        if let Some(frame) = hub.frame(&self.subscription, self.form, record, outcome, &cursor) {
             left.bytes = left.bytes.saturating_sub(frame.len());
             hub.env.metrics.frames.inc();
             self.out.push(frame, u32::try_from(mark).unwrap_or(u32::MAX - 1));
@@ -249,6 +253,14 @@ impl<W: Wire> Connection<W> {
         let is_passed = wanted != Use::None
             && (self.talk.has_passed(record) || self.skip.as_mut().is_some_and(|skip| skip.skips(record)));
         if is_passed { Use::None } else { wanted }
+    }
+
+    /// What the filters, if there are any, say of a record.
+    pub(crate) fn outcome(&self, hub: &mut Hub, record: &LogRecord) -> Option<Outcome> {
+        let (Some(ids), Some(filters)) = (&self.filters, &self.subscription.selection.filters) else {
+            return Some(Outcome::Shown);
+        };
+        hub.filters.outcome(ids, filters.tells_left(), record)
     }
 
     fn is_full(&self, hub: &Hub) -> bool {

@@ -3,6 +3,8 @@
 //! A live stream has no position of its own: it stands where its worker stands. A stream that is behind
 //! has one, and reads on by itself. A stream in its snapshot has the pinned positions and a paging key.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use journal::{Offset, Partition};
 use smallvec::SmallVec;
@@ -17,6 +19,7 @@ use super::skip::Skip;
 use super::snapshot::Snapshot;
 use super::talk::Talk;
 use crate::dialect::{Control, Conversation, Ending};
+use crate::engine::filtered::Outcome;
 use crate::engine::intern::Id;
 use crate::engine::record::LogRecord;
 use crate::engine::ring::Place;
@@ -57,6 +60,8 @@ pub(crate) struct Connection<W> {
     pub(crate) subscription: Box<Subscription>,
     /// What the principal's scope leaves of the devices asked for.
     pub(crate) devices: DeviceSet,
+    /// Numbers of the selection's filters.
+    pub(crate) filters: Option<Box<[Id]>>,
     pub(crate) set: Id,
     pub(crate) form: Id,
     pub(crate) out: Output,
@@ -78,7 +83,7 @@ pub(crate) struct Connection<W> {
     pub(crate) is_asking: bool,
     pub(crate) told_degraded: bool,
     pub(crate) ending: Option<Ending>,
-    pub(crate) _seat: Seat,
+    pub(crate) seat: Seat,
 }
 
 impl<W: Wire> Connection<W> {
@@ -89,7 +94,7 @@ impl<W: Wire> Connection<W> {
         token: Token,
         prelude: Bytes,
         (mut subscription, conversation): (Subscription, Box<dyn Conversation>),
-        seat: Seat,
+        mut seat: Seat,
     ) -> Self {
         let live = Start::live(subscription.start.time_ms);
         let start = std::mem::replace(&mut subscription.start, live);
@@ -99,7 +104,16 @@ impl<W: Wire> Connection<W> {
             .selection
             .devices
             .within(&subscription.principal.devices);
-        hub.enlist(&subscription, &devices, token.slot);
+        let selection = &subscription.selection;
+        if let Err(refused) = seat.admit(selection, &subscription.principal.devices) {
+            // Whoever opens streams asks before it answers; this one was not asked for.
+            tracing::warn!(%refused, "the filters of a stream that was taken over are not counted");
+        }
+        let filters = selection
+            .filters
+            .as_ref()
+            .map(|filters| hub.filters.acquire(filters));
+        hub.enlist(&subscription, &devices, filters.as_deref(), token.slot);
         let latest =
             (subscription.delivery == Delivery::Latest).then(|| Box::new(Latest::new(subscription.every)));
         let mut connection = Self {
@@ -107,6 +121,7 @@ impl<W: Wire> Connection<W> {
             token,
             subscription: Box::new(subscription),
             devices,
+            filters,
             set,
             form,
             out: Output::default(),
@@ -127,7 +142,7 @@ impl<W: Wire> Connection<W> {
             is_asking: false,
             told_degraded: false,
             ending: None,
-            _seat: seat,
+            seat,
         };
         connection.open(hub, prelude, start);
         connection
@@ -249,7 +264,7 @@ impl<W: Wire> Connection<W> {
 
     /// A live stream is shown a record that matches. The worker stands behind the record already;
     /// taking back its moves from `mark` on leads before it.
-    pub(crate) fn show(&mut self, hub: &mut Hub, record: &std::sync::Arc<LogRecord>, mark: usize) {
+    pub(crate) fn show(&mut self, hub: &mut Hub, record: &Arc<LogRecord>, outcome: Outcome, mark: usize) {
         if self.skip.as_mut().is_some_and(|skip| skip.skips(record)) || self.talk.has_passed(record) {
             return;
         }
@@ -263,12 +278,12 @@ impl<W: Wire> Connection<W> {
             if latest.is_full(hub.settings()) {
                 return self.fall_behind(hub, mark);
             }
-            return latest.offer(record, &self.subscription.selection);
+            return latest.offer(record, outcome, &self.subscription.selection);
         }
         if self.out.blocked {
             return self.fall_behind(hub, mark);
         }
-        if let Some(frame) = hub.live_frame(&self.subscription, self.form, self.set, record) {
+        if let Some(frame) = hub.live_frame(&self.subscription, self.form, self.set, record, outcome) {
             self.out.push(frame, u32::try_from(mark).unwrap_or(u32::MAX - 1));
             hub.env.metrics.frames.inc();
             if self.out.bytes() > hub.settings().turn_bytes_max {
@@ -385,7 +400,14 @@ impl<W: Wire> Connection<W> {
     /// Gives back what it shares with others.
     pub(crate) fn release(mut self, hub: &mut Hub) {
         self.set_mode(hub, Mode::Ended);
-        hub.delist(&self.subscription, &self.devices, self.token.slot);
+        let filters = self.filters.take();
+        hub.delist(
+            &self.subscription,
+            &self.devices,
+            filters.as_deref(),
+            self.token.slot,
+        );
+        hub.filters.release(filters.as_deref().unwrap_or_default());
         hub.release_set(self.set);
         hub.forms.release(self.form);
     }

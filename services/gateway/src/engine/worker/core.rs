@@ -13,6 +13,8 @@ use super::connection::{Connection, Mode};
 use super::hub::{Environment, Hub};
 use super::output::Wire;
 use crate::engine::blocks::BlockAnswer;
+use crate::engine::filtered::Outcome;
+use crate::engine::index::Slot;
 use crate::engine::lookups::LookupAnswer;
 use crate::engine::mailbox::{BlockKey, Mailbox, Reply};
 use crate::engine::{Adoption, Reading, Token};
@@ -27,7 +29,8 @@ pub(crate) struct Core<W> {
     unread: Vec<Token>,
     dirty: Vec<Token>,
     changed: Vec<usize>,
-    wanted: Vec<u32>,
+    wanted: Vec<Slot>,
+    judged: Vec<(Slot, Outcome)>,
     scratch: Box<[u8]>,
     /// Connections that are rechecked in the turns to come: from this slot on.
     recheck_from: Option<usize>,
@@ -57,6 +60,7 @@ impl<W: Wire> Core<W> {
             dirty: Vec::new(),
             changed: Vec::new(),
             wanted: Vec::new(),
+            judged: Vec::new(),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             recheck_from: None,
             drain_over_ms: None,

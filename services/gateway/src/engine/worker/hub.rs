@@ -14,6 +14,8 @@ use slab::Slab;
 
 use crate::dialect::{Dialect, Item};
 use crate::engine::blocks::Blocks;
+use crate::engine::filter_book::FilterBook;
+use crate::engine::filtered::Outcome;
 use crate::engine::frames;
 use crate::engine::index::{Index, Slot};
 use crate::engine::intern::{Id, Interner};
@@ -101,11 +103,13 @@ pub(crate) struct Hub {
     pub(crate) forms: Interner<(&'static str, Carriage, View, Metric), Form>,
     events: Index,
     devices: Index,
+    /// Streams with filters, which are on view `devices`.
+    pub(crate) filters: FilterBook,
     /// Moves of the worker's positions in this turn.
     pub(crate) steps: Vec<Step>,
     /// Grows with each move of the worker's positions.
     sequence: u64,
-    shared: FxHashMap<(Id, Id), Option<Bytes>>,
+    shared: FxHashMap<(Id, Id, Outcome), Option<Bytes>>,
     /// Behind, and has something to read.
     pub(crate) runnable: VecDeque<Token>,
     /// Behind or not yet caught up, and waits for positions to move.
@@ -120,7 +124,9 @@ pub(crate) struct Hub {
 
 impl Hub {
     pub(crate) fn new(env: Arc<Environment>, mailbox: Arc<Mailbox>, now_ms: u64, seed: u64) -> Self {
+        let metrics = &env.metrics;
         Self {
+            filters: FilterBook::new(metrics.evaluations.clone(), metrics.filters.clone()),
             env,
             mailbox,
             now_ms,
@@ -159,28 +165,49 @@ impl Hub {
         self.random % (millis(max) + 1)
     }
 
-    pub(crate) fn index(&mut self, view: View) -> &mut Index {
-        match view {
-            View::Events => &mut self.events,
-            View::Devices => &mut self.devices,
-        }
-    }
-
     /// Has a stream find the records that it wants; `devices` is what its scope leaves of those asked for.
-    pub(crate) fn enlist(&mut self, subscription: &Subscription, devices: &DeviceSet, slot: Slot) {
+    /// With filters, which are on view `devices`, they say what is shown.
+    pub(crate) fn enlist(
+        &mut self,
+        subscription: &Subscription,
+        devices: &DeviceSet,
+        filters: Option<&[Id]>,
+        slot: Slot,
+    ) {
+        let selection = &subscription.selection;
         for (devices, kinds) in interests(subscription, devices) {
-            let tenant = &subscription.selection.tenant;
             self.index(subscription.view)
-                .insert(tenant, &devices, kinds, slot);
+                .insert(&selection.tenant, &devices, kinds, slot);
+        }
+        if subscription.view == View::Devices {
+            self.filters
+                .insert(selection, devices, filters.unwrap_or_default(), slot);
         }
     }
 
     /// Takes back [`Self::enlist`] with the same arguments.
-    pub(crate) fn delist(&mut self, subscription: &Subscription, devices: &DeviceSet, slot: Slot) {
+    pub(crate) fn delist(
+        &mut self,
+        subscription: &Subscription,
+        devices: &DeviceSet,
+        filters: Option<&[Id]>,
+        slot: Slot,
+    ) {
+        let selection = &subscription.selection;
         for (devices, kinds) in interests(subscription, devices) {
-            let tenant = &subscription.selection.tenant;
             self.index(subscription.view)
-                .remove(tenant, &devices, kinds, slot);
+                .remove(&selection.tenant, &devices, kinds, slot);
+        }
+        if subscription.view == View::Devices {
+            self.filters
+                .remove(selection, devices, filters.unwrap_or_default(), slot);
+        }
+    }
+
+    fn index(&mut self, view: View) -> &mut Index {
+        match view {
+            View::Events => &mut self.events,
+            View::Devices => &mut self.devices,
         }
     }
 
@@ -303,21 +330,27 @@ impl Hub {
     }
 }
 
-/// Devices and the kinds that a stream wants of them; no record is in two of them.
+/// Devices and the kinds that a stream wants of them whatever filters say; no record is in two of them.
 fn interests(
     subscription: &Subscription,
     devices: &DeviceSet,
 ) -> impl Iterator<Item = (DeviceSet, KindSet)> + use<> {
     let selection = &subscription.selection;
     let of_all = selection.told.of_all;
-    let shown = if of_all == KindSet::NONE {
-        selection.kinds.or(selection.told.kinds)
-    } else {
-        selection.kinds.or(selection.told.kinds).without(of_all)
+    let kinds = match &selection.filters {
+        Some(_) => selection.told.kinds,
+        None => selection.kinds.or(selection.told.kinds),
     };
+    // All kinds are more than those that are known: nothing is taken from them needlessly.
+    let own = if of_all == KindSet::NONE {
+        kinds
+    } else {
+        kinds.without(of_all)
+    };
+    let own = (own != KindSet::NONE).then(|| (devices.clone(), own));
     let everything = DeviceSet::All.within(&subscription.principal.devices);
     let told = (of_all != KindSet::NONE).then_some((everything, of_all));
-    [(devices.clone(), shown)].into_iter().chain(told)
+    own.into_iter().chain(told)
 }
 
 /// Questions that a worker may have open: its mailbox has room for as many answers.

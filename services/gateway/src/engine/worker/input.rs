@@ -82,15 +82,35 @@ impl<W: Wire> Connection<W> {
     }
 
     pub(crate) fn narrow(&mut self, hub: &mut Hub, selection: Selection) {
-        let devices_max = hub.settings().selection_devices_max;
-        if selection.devices.len().is_none_or(|count| count <= devices_max) {
-            return self.select(hub, selection);
+        if let Err(reason) = self.check(hub, &selection) {
+            if let Some(text) = self.conversation.refusal(&reason) {
+                let message = Message { event: None, text };
+                self.reply(hub, frames::message(self.subscription.carriage(), &message));
+            }
+            return;
         }
-        let reason = format!("a stream may name {devices_max} devices at most");
-        if let Some(text) = self.conversation.refusal(&reason) {
-            let message = Message { event: None, text };
-            self.reply(hub, frames::message(self.subscription.carriage(), &message));
+        self.select(hub, selection);
+    }
+
+    /// Whether a selection is within the limits; its filters are counted then.
+    fn check(&mut self, hub: &Hub, selection: &Selection) -> Result<(), String> {
+        let settings = hub.settings();
+        let devices_max = settings.selection_devices_max;
+        if selection.devices.len().is_some_and(|count| count > devices_max) {
+            return Err(format!("a stream may name {devices_max} devices at most"));
         }
+        let filters_max = settings.selection_filters_max;
+        if selection
+            .filters
+            .as_ref()
+            .is_some_and(|filters| filters.len() > filters_max)
+        {
+            return Err(format!("a stream may have {filters_max} filters at most"));
+        }
+        let scope = &self.subscription.principal.devices;
+        self.seat
+            .admit(selection, scope)
+            .map_err(|refused| refused.to_string())
     }
 
     pub(crate) fn reply(&mut self, hub: &mut Hub, frame: Bytes) {

@@ -38,6 +38,9 @@ impl<W: Wire> Connection<W> {
             return self.finish(hub, Ending::Scope);
         }
         let selection = self.subscription.selection.clone();
+        if let Err(refused) = self.seat.admit(&selection, &principal.devices) {
+            tracing::debug!(%refused, "a stream whose scope has changed keeps its filters");
+        }
         if self.subscription.bound && selection.devices.within(&principal.devices).is_empty() {
             return self.finish(hub, Ending::Scope);
         }
@@ -59,19 +62,20 @@ impl<W: Wire> Connection<W> {
     /// partition that is touched from now on starts at the live end.
     fn apply(&mut self, hub: &mut Hub, selection: Selection, principal: Arc<Principal>) {
         let slot = self.token.slot;
-        let (devices, old) = (
-            selection.devices.within(&principal.devices),
-            &self.subscription.selection,
-        );
-        let is_alike =
-            (&old.tenant, old.kinds, old.told) == (&selection.tenant, selection.kinds, selection.told);
+        // What stays is acquired before it is released, and need not be made anew.
+        let filters = selection
+            .filters
+            .as_ref()
+            .map(|filters| hub.filters.acquire(filters));
+        let devices = selection.devices.within(&principal.devices);
+        let old = &self.subscription.selection;
         // A client may add its devices one by one: what stays is left where it is.
-        let (gone, come) = if is_alike {
+        let (gone, come) = if is_alike(old, &selection) {
             (without(&self.devices, &devices), without(&devices, &self.devices))
         } else {
             (self.devices.clone(), devices.clone())
         };
-        hub.delist(&self.subscription, &gone, slot);
+        hub.delist(&self.subscription, &gone, self.filters.as_deref(), slot);
         self.devices = devices;
 
         let layout = &hub.env.layout;
@@ -84,16 +88,27 @@ impl<W: Wire> Connection<W> {
             .touched(&selection, &principal.devices, layout, spread);
         self.subscription.selection = selection;
         self.subscription.principal = principal;
-        hub.enlist(&self.subscription, &come, slot);
+        hub.enlist(&self.subscription, &come, filters.as_deref(), slot);
+        let old = std::mem::replace(&mut self.filters, filters);
+        hub.filters.release(old.as_deref().unwrap_or_default());
         let form = hub.acquire_form(&self.subscription);
         hub.forms.release(std::mem::replace(&mut self.form, form));
         self.repartition(hub, partitions);
-        if let Some(latest) = &mut self.latest {
-            let (devices, selection) = (&self.devices, &self.subscription.selection);
-            let wanted = |record: &crate::engine::LogRecord| {
-                devices.contains(record.device()) && selection.kinds.contains(record.kind)
-            };
-            latest.retain(wanted, selection);
+        if let Some(mut latest) = self.latest.take() {
+            let selection = &self.subscription.selection;
+            latest.retain(
+                |record| {
+                    let is_covered =
+                        self.devices.contains(record.device()) && selection.kinds.contains(record.kind);
+                    if is_covered {
+                        self.outcome(hub, record)
+                    } else {
+                        None
+                    }
+                },
+                selection,
+            );
+            self.latest = Some(latest);
         }
     }
 
@@ -129,6 +144,12 @@ impl<W: Wire> Connection<W> {
         self.owed.degraded = true;
         self.linger(hub);
     }
+}
+
+/// Whether they differ in no more than devices (and metrics, which no index knows).
+fn is_alike(one: &Selection, other: &Selection) -> bool {
+    let no_filters = one.filters.is_none() && other.filters.is_none();
+    no_filters && (&one.tenant, one.kinds, one.told) == (&other.tenant, other.kinds, other.told)
 }
 
 /// The devices of one set that are not in another; all of them where either is no list.

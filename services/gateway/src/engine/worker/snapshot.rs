@@ -113,7 +113,10 @@ impl<W: Wire> Connection<W> {
             Some(_) => Lookup::Page {
                 tenant: self.subscription.selection.tenant.clone(),
                 partitions: self.subscription.partitions.clone(),
-                devices: self.devices.clone(),
+                devices: match &self.subscription.selection.filters {
+                    Some(filters) => filters.narrow(&self.devices),
+                    None => self.devices.clone(),
+                },
                 after: snapshot.after.clone(),
                 at_least: snapshot.to_be_reached(&self.subscription.partitions),
             },
@@ -158,6 +161,14 @@ impl<W: Wire> Connection<W> {
             self.skip
                 .get_or_insert_default()
                 .show(partition, &key(stored), stored.source, shown_max);
+        }
+        // A device that does not pass is remembered too: the client lacks it as of its document.
+        if self
+            .filters
+            .as_ref()
+            .is_some_and(|ids| !hub.filters.passes(ids, document))
+        {
+            return;
         }
         let start_ms = self.subscription.start.time_ms;
         let places = snapshot.pinned.as_deref().unwrap_or_default();

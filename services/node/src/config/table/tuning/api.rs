@@ -16,6 +16,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Items of a page at most",
         native.page_items_max
     ),
+    count!(
+        "api-list-documents-max",
+        "10000",
+        "Documents that one request for a list looks at at most; a page whose filter few match may be empty, and say \
+         where the next begins",
+        native.list_documents_max
+    ),
     time!(
         "api-wait-max",
         "5s",

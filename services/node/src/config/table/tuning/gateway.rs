@@ -202,6 +202,19 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Devices in one selection",
         gateway.selection_devices_max
     ),
+    count!(
+        "gateway-selection-filters-max",
+        "64",
+        "Filters in one selection",
+        gateway.selection_filters_max
+    ),
+    count!(
+        "gateway-filters-per-tenant-max",
+        "1000",
+        "Filters of one tenant's streams, in this process, that every change must be judged by because they name no \
+         device and demand no text; one that several streams have counts once",
+        gateway.filters_per_tenant_max
+    ),
     time!(
         "gateway-ahead-max",
         "5s",

@@ -83,6 +83,36 @@ pub(super) const SETTINGS: &[Setting] = &[
         ..BASE
     },
     Setting {
+        name: "filter-bytes-max",
+        metavar: "SIZE",
+        default: "4KiB",
+        help: "Length of a filter",
+        apply: |c, v| {
+            let bytes = parse::bytes(v)?
+                .try_into()
+                .map_err(|_| "is too large".to_owned())?;
+            c.open.filters.bytes_max = bytes;
+            c.native.filters.bytes_max = bytes;
+            Ok(())
+        },
+        ..BASE
+    },
+    Setting {
+        name: "filter-depth-max",
+        metavar: "N",
+        default: "64",
+        help: "Parentheses and NOTs within one another in a filter, 255 at most",
+        apply: |c, v| {
+            let depth = parse::number(v, 1, u64::from(u8::MAX))?
+                .try_into()
+                .map_err(|_| "is too large".to_owned())?;
+            c.open.filters.depth_max = depth;
+            c.native.filters.depth_max = depth;
+            Ok(())
+        },
+        ..BASE
+    },
+    Setting {
         name: "allowed-origins",
         metavar: "ORIGINS",
         help: "Origins whose pages may use the API, such as https://app.example.com; * is any, but its pages may \
