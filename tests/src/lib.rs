@@ -6,6 +6,7 @@
 //! | [`nodes`] | nodes in this process, several on one engine |
 //! | [`api`] | the native HTTP API |
 //! | [`clock`] | a wall clock that tests move |
+//! | [`device`] | a device at its socket |
 //! | [`issuer`] | an identity provider |
 //! | [`outage`] | a whole installation under fire |
 //! | [`program`] | the program as a process |
@@ -19,6 +20,7 @@
 
 pub mod api;
 pub mod clock;
+pub mod device;
 pub mod fixture;
 pub mod issuer;
 pub mod nodes;

@@ -72,10 +72,12 @@ impl World {
             .await
     }
 
-    /// Every event that senders appended: without what the product itself found out about presence.
+    /// Every event that senders appended: without what the product itself found out of presence.
     pub async fn sent(&self) -> Vec<Value> {
         let mut events = self.events().await;
-        events.retain(|event| event["kind"] != "presence");
+        let is_found_out =
+            |event: &Value| event["kind"] == "presence" || event["alert_type"] == "NO_HEARTBEAT";
+        events.retain(|event| !is_found_out(event));
         events
     }
 

@@ -1,7 +1,8 @@
-//! Changes of `wakeline.control`: tokens, sessions, tenants, revocations. Each is appended, and answered when
-//! this node has folded it.
+//! Changes of `wakeline.control`: tokens, sessions, tenants, revocations, alert rules. Each is
+//! appended, and answered when this node has folded it.
 
 mod members;
+mod rules;
 mod sessions;
 mod tenants;
 mod tokens;
@@ -15,6 +16,7 @@ use schemas::Micros;
 use crate::Directory;
 
 pub use members::{InvalidMember, TokenMembers, parse_expiry};
+pub use rules::RuleRefused;
 pub use sessions::{NewSession, SessionRefused};
 pub use tenants::TenantRefused;
 pub use tokens::{Issued, TokenPage, TokenRefused, Visible};
@@ -32,6 +34,8 @@ pub struct Settings {
     pub grants_max: usize,
     /// How long a session lasts, where its credential does not end before.
     pub session_lifetime: Duration,
+    /// Alert rules of a tenant: each change of a device is held against all of them.
+    pub rules_max: usize,
 }
 
 impl Default for Settings {
@@ -42,6 +46,7 @@ impl Default for Settings {
             devices_max: 2_000,
             grants_max: 100,
             session_lifetime: Duration::from_secs(12 * 3_600),
+            rules_max: 200,
         }
     }
 }
@@ -72,6 +77,8 @@ pub struct Administration {
     clock: Clock,
     /// Held while a tenant is made, so that its first users make one record, not one each.
     making_tenant: tokio::sync::Mutex<()>,
+    /// Held while a rule is put, so that a tenant's rules are counted and put in one go.
+    putting_rule: tokio::sync::Mutex<()>,
 }
 
 impl Administration {
@@ -85,6 +92,7 @@ impl Administration {
             directory,
             clock,
             making_tenant: tokio::sync::Mutex::new(()),
+            putting_rule: tokio::sync::Mutex::new(()),
         })
     }
 

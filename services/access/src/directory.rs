@@ -13,7 +13,7 @@ use std::time::Duration;
 use journal::{Offset, Placement};
 use parking_lot::RwLock;
 use schemas::Micros;
-use schemas::control::{Tenant, Token};
+use schemas::control::{Rule, Tenant, Token};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -172,6 +172,20 @@ impl Directory {
             .collect();
         tenants.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         tenants
+    }
+
+    /// An alert rule.
+    #[must_use]
+    pub fn rule(&self, tenant: &str, id: &str) -> Option<Arc<Rule>> {
+        self.fold.read().rules(tenant)?.get(id).cloned()
+    }
+
+    /// The alert rules of a tenant, by id.
+    #[must_use]
+    pub fn rules(&self, tenant: &str) -> Vec<Arc<Rule>> {
+        let fold = self.fold.read();
+        fold.rules(tenant)
+            .map_or_else(Vec::new, |rules| rules.values().cloned().collect())
     }
 
     /// A counter that grows with every change.

@@ -210,6 +210,7 @@ impl Core {
             received_at,
             traceparent: submission.traceparent.as_deref(),
             seal: &|tenant, device, secret| sealer.seal(tenant, device, secret),
+            opens: &|tenant, device, sealed| sealer.open(tenant, device, sealed).is_ok(),
         };
         let mut judged = Judged {
             outcomes: Vec::with_capacity(submission.items.len()),

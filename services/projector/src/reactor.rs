@@ -1,4 +1,5 @@
-//! The reactor of one partition: what the passing of time, or a sign of life, makes it append.
+//! The reactor of one partition: what the passing of time, a sign of life, or a change that an alert rule
+//! speaks of makes it append.
 //!
 //! Pure: no I/O, no clock of its own. It never writes state: a reaction is an event like any other, and
 //! counts only once the fold has read it back. Until then the decision is pending and is not taken again,
@@ -10,6 +11,8 @@
 //! stretch of time that nobody observed proves nothing, since ingest may have been down with the
 //! projector; after one (a hand-over is one), verdicts wait for `stale_after`.
 
+mod alerts;
+mod expiry;
 mod reaction;
 #[cfg(test)]
 mod tests;
@@ -25,9 +28,14 @@ use schemas::event::{PresenceReason, Status};
 use schemas::{Body, Document, Event, Micros};
 use state::{DeviceKey, Stored};
 
+use crate::rulebook::Rulebook;
 use crate::settings::{Settings, micros};
 use crate::source::SourceEvent;
-pub use reaction::{PresenceReaction, Reaction, Rule};
+use alerts::Alerts;
+pub(crate) use alerts::Changed;
+pub use alerts::Heartbeat;
+use expiry::Expiries;
+pub use reaction::{PresenceReaction, Reaction, Rule, StepReaction};
 use watch::{Pending, Watch};
 
 /// When silence is spoken of; all in microseconds.
@@ -95,12 +103,16 @@ pub struct Reactor {
     at_end: bool,
     /// No verdict of silence before this.
     verdicts_from: Micros,
+    expiries: Expiries,
+    alerts: Alerts,
+    /// The alert rules in force.
+    book: Arc<Rulebook>,
 }
 
 impl Reactor {
-    /// A reactor that knows no device.
+    /// A reactor that knows no device and no alert rule. `generation` is that of the layout.
     #[must_use]
-    pub fn new(silence: Silence) -> Self {
+    pub fn new(silence: Silence, heartbeat: Heartbeat, generation: u32) -> Self {
         Self {
             silence,
             watches: FxHashMap::default(),
@@ -108,7 +120,37 @@ impl Reactor {
             clock: None,
             at_end: false,
             verdicts_from: Micros::MIN,
+            expiries: Expiries::default(),
+            alerts: Alerts::new(generation, heartbeat),
+            book: Arc::default(),
         }
+    }
+
+    /// The alert rules that are in force from now on.
+    pub fn set_rules(&mut self, book: Arc<Rulebook>) {
+        self.book = book;
+    }
+
+    /// The alert rules in force.
+    #[must_use]
+    pub fn rules(&self) -> &Arc<Rulebook> {
+        &self.book
+    }
+
+    /// What an event that changed its device means for alerts.
+    pub(crate) fn judge(&mut self, changed: &Changed<'_>, now: Micros) -> Vec<Reaction> {
+        self.alerts.judge(&self.book, changed, now)
+    }
+
+    /// What the rules put at or after `since` say of a device as it is.
+    pub(crate) fn hold_against_rules(
+        &mut self,
+        key: &Arc<DeviceKey>,
+        document: &Document,
+        since: Offset,
+        now: Micros,
+    ) -> Vec<Reaction> {
+        self.alerts.hold_against(&self.book, key, document, since, now)
     }
 
     /// Takes up the device of a stored document.
@@ -121,10 +163,10 @@ impl Reactor {
         self.update(&Arc::new(key), Some(document), stored.source);
     }
 
-    /// Devices with a timer.
+    /// Devices, and commands, with a timer.
     #[must_use]
     pub fn pending_timers(&self) -> usize {
-        self.timers.len()
+        self.timers.len() + self.expiries.len()
     }
 
     /// The end of the partition was reached at wall time `now`.
@@ -138,10 +180,21 @@ impl Reactor {
         // A receipt in the future (a producer's mistake) must not make everybody silent.
         self.advance(event.event.received_at.min(now));
         self.at_end = false;
-        if let Body::Presence(_) = &event.event.body
-            && let Some(watch) = self.watches.get_mut(&event.key)
-        {
-            watch.read_back(&event.event.id);
+        match &event.event.body {
+            Body::Presence(_) => {
+                if let Some(watch) = self.watches.get_mut(&event.key) {
+                    watch.read_back(&event.event.id);
+                }
+            }
+            Body::Alert(alert) => self.alerts.read_back(&event.key, alert),
+            Body::Telemetry(_)
+            | Body::Lock(_)
+            | Body::Log(_)
+            | Body::Entity(_)
+            | Body::Location(_)
+            | Body::Command(_)
+            | Body::Device(_)
+            | Body::Deleted => {}
         }
     }
 
@@ -184,9 +237,17 @@ impl Reactor {
 
     /// The log will never take `reaction`; its rule may decide anew.
     pub(crate) fn give_up(&mut self, reaction: &Reaction) {
-        let Reaction::Presence(presence) = reaction;
-        if let Some(watch) = self.watches.get_mut(&presence.key) {
-            watch.read_back(&presence.id);
+        match reaction {
+            Reaction::Presence(presence) => {
+                if let Some(watch) = self.watches.get_mut(&presence.key) {
+                    watch.read_back(&presence.id);
+                }
+            }
+            Reaction::Step(step) => {
+                if let Body::Alert(alert) = &step.event.body {
+                    self.alerts.read_back(&step.key, alert);
+                }
+            }
         }
     }
 
@@ -215,6 +276,12 @@ impl Reactor {
             reactions.extend(watch.fire(&key, clock, now, self.verdicts_from, &self.silence));
             self.arm(&key);
         }
+        while reactions.len() < reactions_max {
+            match self.expiries.next_due(clock, now, self.silence.pending_max) {
+                Some(expiry) => reactions.push(Reaction::Step(expiry)),
+                None => break,
+            }
+        }
         reactions
     }
 
@@ -229,6 +296,7 @@ impl Reactor {
     }
 
     fn update(&mut self, key: &Arc<DeviceKey>, document: Option<&Document>, source: Offset) {
+        self.expiries.update(key, document);
         let Some(document) = document else {
             self.forget(key);
             return;

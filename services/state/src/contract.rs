@@ -95,6 +95,7 @@ macro_rules! state_contract_tests {
             progress_that_was_never_set_is_none
             progress_is_read_as_it_was_set
             progress_never_goes_back
+            rules_applied_never_goes_back
             a_tenant_without_devices_leaves_the_counts
             counts_are_right_whichever_process_sets_them
             history_is_newest_first

@@ -139,6 +139,13 @@ pub trait Progress: Send + Sync {
 
     /// Records progress. A lower `source` than stored loses.
     async fn set_applied(&self, partition: Partition, applied: &Applied) -> Result<(), StoreError>;
+
+    /// Next offset of `wakeline.control` whose alert rules the documents of `partition` were not held
+    /// against yet; 0 for never begun. Tables that a rebuild makes begin with that of those they replace.
+    async fn rules_applied(&self, partition: Partition) -> Result<Offset, StoreError>;
+
+    /// Records that. A lower `next` than stored loses.
+    async fn set_rules_applied(&self, partition: Partition, next: Offset) -> Result<(), StoreError>;
 }
 
 /// A row of history.

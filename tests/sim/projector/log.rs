@@ -237,20 +237,44 @@ impl Reader for Port {
     }
 }
 
-/// No projector follows a partition without owning it.
-struct NoTail;
+/// Follows a partition without owning it: what a projector does with `wakeline.control`.
+struct Following {
+    log: Arc<Log>,
+    process: Arc<Process>,
+    topic: Topic,
+    partition: Partition,
+    next: Offset,
+}
 
 #[async_trait]
-impl Tail for NoTail {
+impl Tail for Following {
     async fn next(&mut self) -> Result<Batch, TailError> {
-        Err(TailError::Closed)
+        loop {
+            let changed = self.log.changed.notified();
+            if self.process.is_dead() {
+                std::future::pending::<()>().await;
+            }
+            let read = self.log.read(self.topic, self.partition, self.next, 5);
+            let batch = read.map_err(|Bounds { start, end }| TailError::OutOfRange { start, end })?;
+            if batch.next > self.next {
+                self.next = batch.next;
+                return Ok(batch);
+            }
+            changed.await;
+        }
     }
 }
 
 #[async_trait]
 impl Tails for Port {
-    async fn open(&self, _: Topic, _: Partition, _: Offset) -> Box<dyn Tail> {
-        Box::new(NoTail)
+    async fn open(&self, topic: Topic, partition: Partition, from: Offset) -> Box<dyn Tail> {
+        Box::new(Following {
+            log: Arc::clone(&self.log),
+            process: Arc::clone(&self.process),
+            topic,
+            partition,
+            next: from,
+        })
     }
 }
 

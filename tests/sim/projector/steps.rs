@@ -26,6 +26,10 @@ pub(crate) enum Step {
     },
     /// One of the last events is sent again.
     Again { back: usize },
+    /// Somebody closes one of the last alerts that rules opened.
+    Close { back: usize },
+    /// The alert rule that comes and goes is put, or removed.
+    Rule { is_put: bool },
     /// What is no event stands in the log.
     Foreign { partition: u32 },
     /// Time passes.
@@ -72,8 +76,14 @@ impl Step {
         let process = random.random_range(0..PROCESSES);
         match random.random_range(0..100) {
             0..=39 => Self::send(random),
-            40..=46 => Self::Again {
+            40..=44 => Self::Again {
                 back: random.random_range(0..40),
+            },
+            45 => Self::Close {
+                back: random.random_range(0..6),
+            },
+            46 => Self::Rule {
+                is_put: random.random_bool(0.6),
             },
             47 => Self::Foreign {
                 partition: random.random_range(0..2),

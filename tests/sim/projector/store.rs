@@ -29,6 +29,7 @@ pub(super) struct Rows {
     /// `None` is a deleted row, which keeps its timestamp.
     pub(super) documents: BTreeMap<(Partition, DeviceKey), (Option<Bytes>, Offset)>,
     pub(super) applied: BTreeMap<Partition, Applied>,
+    pub(super) rules: BTreeMap<Partition, Offset>,
     /// Late or not, and the event.
     pub(super) history: BTreeMap<(Partition, Offset), (bool, Bytes)>,
     on_the_way: Vec<(Instant, Sent)>,
@@ -39,6 +40,7 @@ enum Sent {
     Documents(Vec<Write>),
     History(Vec<HistoryRow>),
     Applied(Partition, Applied),
+    Rules(Partition, Offset),
 }
 
 impl Rows {
@@ -67,6 +69,10 @@ impl Rows {
                 if known.source <= applied.source {
                     *known = applied;
                 }
+            }
+            Sent::Rules(partition, next) => {
+                let known = self.rules.entry(partition).or_default();
+                *known = next.max(*known);
             }
         }
     }
@@ -262,6 +268,22 @@ impl Progress for Port {
             super::faults::Done::Nothing if fate.late.is_none() => Sent::History(Vec::new()),
             super::faults::Done::Nothing | super::faults::Done::Part | super::faults::Done::All => {
                 Sent::Applied(partition, applied)
+            }
+        })
+        .await
+    }
+
+    async fn rules_applied(&self, partition: Partition) -> Result<Offset, StoreError> {
+        self.read(|rows| rows.rules.get(&partition).copied().unwrap_or(0))
+            .await
+    }
+
+    async fn set_rules_applied(&self, partition: Partition, next: Offset) -> Result<(), StoreError> {
+        let what = format!("rules up to {next} of partition {partition}");
+        self.send(Effect::Applied, &what, |fate| match fate.done {
+            super::faults::Done::Nothing if fate.late.is_none() => Sent::History(Vec::new()),
+            super::faults::Done::Nothing | super::faults::Done::Part | super::faults::Done::All => {
+                Sent::Rules(partition, next)
             }
         })
         .await

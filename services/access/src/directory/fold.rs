@@ -1,12 +1,12 @@
 //! The fold itself: records of `wakeline.control` in, what they mean out. No I/O.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use journal::{Placement, Record};
 use rustc_hash::{FxHashMap, FxHashSet};
 use schemas::Micros;
-use schemas::control::{Control, Revocation, Tenant, Token};
+use schemas::control::{Control, Revocation, Rule, Tenant, Token};
 
 use super::tokens::Tokens;
 use crate::credential::session_end;
@@ -44,6 +44,8 @@ pub(crate) struct Fold {
     revocations: FxHashMap<Box<str>, Micros>,
     /// Those of sessions, by when the session ends: from then on, nobody needs them.
     sessions: BTreeSet<(Micros, Box<str>)>,
+    /// Alert rules, by tenant and id. Who may do what does not depend on them.
+    rules: FxHashMap<Box<str>, BTreeMap<Box<str>, Arc<Rule>>>,
     removed: FxHashSet<Box<str>>,
     /// By the key of the record.
     repairs: FxHashMap<Box<str>, Repair>,
@@ -68,6 +70,7 @@ impl Fold {
             tenants: FxHashMap::default(),
             revocations: FxHashMap::default(),
             sessions: BTreeSet::new(),
+            rules: FxHashMap::default(),
             removed: FxHashSet::default(),
             repairs: FxHashMap::default(),
         }
@@ -88,8 +91,13 @@ impl Fold {
             Control::Token(token) => self.put_token(&token, record),
             Control::Tenant(tenant) => self.put_tenant(tenant, &record.key),
             Control::Revocation(revocation) => self.put_revocation(revocation),
-            // Others fold these: the projector the rules, `node` the layout.
-            Control::Rule(_) | Control::Layout(_) => Effect::Unchanged,
+            Control::Rule(rule) => {
+                let rules = self.rules.entry(rule.tenant.clone()).or_default();
+                rules.insert(rule.id.clone(), Arc::new(rule));
+                Effect::Unchanged
+            }
+            // `node` folds this one.
+            Control::Layout(_) => Effect::Unchanged,
         }
     }
 
@@ -102,6 +110,11 @@ impl Fold {
     pub(crate) fn moot_revocations(&self, now: Micros, most: usize) -> Vec<Box<str>> {
         let moot = self.sessions.iter().take_while(|(end, _)| *end <= now);
         moot.take(most).map(|(_, subject)| subject.clone()).collect()
+    }
+
+    /// The alert rules of a tenant, by id.
+    pub(crate) fn rules(&self, tenant: &str) -> Option<&BTreeMap<Box<str>, Arc<Rule>>> {
+        self.rules.get(tenant)
     }
 
     /// What must be appended again; each is told once.
@@ -155,6 +168,17 @@ impl Fold {
         Effect::Changed
     }
 
+    fn remove_rule(&mut self, rule: &str) {
+        if let Some((tenant, id)) = rule.split_once('/')
+            && let Some(rules) = self.rules.get_mut(tenant)
+        {
+            rules.remove(id);
+            if rules.is_empty() {
+                self.rules.remove(tenant);
+            }
+        }
+    }
+
     fn remove(&mut self, key: &str) -> Effect {
         self.repairs.remove(key);
         let removed = match key.split_once('/') {
@@ -171,6 +195,10 @@ impl Fold {
                     self.sessions.remove(&(end, subject.into()));
                 }
                 self.revocations.remove(subject).is_some()
+            }
+            Some(("rule", rule)) => {
+                self.remove_rule(rule);
+                false
             }
             Some(_) => false,
             None => return Effect::Unreadable,

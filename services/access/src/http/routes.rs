@@ -20,7 +20,9 @@ use serde_json::{Map, Value, json};
 use super::{
     Attempt, Body, Handled, HttpService, Problem, Query, Surface, authenticate, json, no_content, read_body,
 };
-use crate::administration::{TenantRefused, TokenMembers, TokenPage, TokenRefused, Visible, WriteError};
+use crate::administration::{
+    RuleRefused, TenantRefused, TokenMembers, TokenPage, TokenRefused, Visible, WriteError,
+};
 use crate::{Administration, Principal};
 
 /// Settings of an [`AdministrationService`].
@@ -329,6 +331,17 @@ impl From<TenantRefused> for Problem {
                 Self::new(StatusCode::CONFLICT, refused.to_string()).with("spread", spread)
             }
             TenantRefused::Log(error) => error.into(),
+        }
+    }
+}
+
+impl From<RuleRefused> for Problem {
+    fn from(refused: RuleRefused) -> Self {
+        match refused {
+            RuleRefused::Forbidden => Self::forbidden(refused.to_string()),
+            RuleRefused::TooMany { .. } => Self::new(StatusCode::CONFLICT, refused.to_string()),
+            RuleRefused::Tenant(refused) => refused.into(),
+            RuleRefused::Log(error) => error.into(),
         }
     }
 }

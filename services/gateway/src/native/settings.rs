@@ -18,6 +18,22 @@ pub struct NativeSettings {
     pub wait_max: Duration,
     /// How often one partition's progress is asked for while somebody waits for it.
     pub applied_poll: Duration,
+    /// How long the answer to a command, or to a step of an alert, waits until it can be read back.
+    pub settle_max: Duration,
+    /// Length of a body.
+    pub body_bytes_max: usize,
+    /// How long a body may take to arrive.
+    pub body_within: Duration,
+    /// Commands of one device that are open at once.
+    pub commands_open_max: usize,
+    /// A command that does not say when it expires lives so long.
+    pub command_lifetime: Duration,
+    /// A command lives at most so long.
+    pub command_lifetime_max: Duration,
+    /// Rows of history that are read to answer one request about commands or alerts.
+    pub history_rows_max: usize,
+    /// Documents that are looked at for alerts in one request.
+    pub alert_documents_max: usize,
 }
 
 impl Default for NativeSettings {
@@ -29,6 +45,14 @@ impl Default for NativeSettings {
             filters: query::Limits::default(),
             wait_max: Duration::from_secs(5),
             applied_poll: Duration::from_millis(20),
+            settle_max: Duration::from_secs(1),
+            body_bytes_max: 256 << 10,
+            body_within: Duration::from_secs(10),
+            commands_open_max: 100,
+            command_lifetime: Duration::from_secs(86_400),
+            command_lifetime_max: Duration::from_secs(30 * 86_400),
+            history_rows_max: 10_000,
+            alert_documents_max: 100_000,
         }
     }
 }

@@ -158,7 +158,7 @@ impl Base {
             NativeSettings::default(),
             self.journal.clone(),
             self.store.clone(),
-            self.directory(),
+            Arc::clone(&self.administration),
             Arc::clone(&self.sink) as _,
             Arc::clone(&self.clock),
         )

@@ -41,6 +41,7 @@ fn admit_as(principal: &Principal, device: Option<&str>, text: &str) -> Result<A
         received_at: NOW,
         traceparent: Some("00-trace"),
         seal: &|tenant, device, secret| Ok(format!("{tenant}/{device}:{}", secret.len())),
+        opens: &|tenant, device, sealed| sealed == format!("{tenant}/{device}:9"),
     };
     admission.admit(text, &mut || "made".into())
 }
@@ -159,6 +160,29 @@ fn secrets_of_a_command_never_reach_the_record_in_clear() {
         json!({
             "ssid": "home", "Password": {"$sealed": "acme/d:9"}, "deep": [{"pin": {"$sealed": "acme/d:4"}}],
         })
+    );
+}
+
+#[test]
+fn a_step_of_a_command_keeps_the_secrets_that_its_creation_sealed() {
+    let step = |sealed: &str| {
+        let text = format!(
+            r#"{{"device":"d","kind":"command","command_id":"c","type":"wifi","status":"delivered","input":{{"password":{{"$sealed":"{sealed}"}}}}}}"#
+        );
+        let Body::Command(command) = event(&admit(&text).unwrap()).body else {
+            panic!("a command")
+        };
+        serde_json::from_str::<serde_json::Value>(&command.input.unwrap()).unwrap()
+    };
+    assert_eq!(step("acme/d:9"), json!({"password": {"$sealed": "acme/d:9"}}));
+    // What only looks like it is somebody's secret itself.
+    let again = step("mine");
+    assert!(
+        again["password"]["$sealed"]
+            .as_str()
+            .unwrap()
+            .starts_with("acme/d:"),
+        "{again}"
     );
 }
 

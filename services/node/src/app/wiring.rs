@@ -207,7 +207,7 @@ impl Wiring<'_> {
                 config.native.clone(),
                 opened.journal.clone(),
                 opened.store.clone(),
-                Arc::clone(directory),
+                Arc::clone(administration),
                 Arc::clone(&ingest) as Arc<dyn EventSink>,
                 Arc::clone(self.clock),
             )));

@@ -20,6 +20,7 @@ fn rules() -> Rules {
         rejected_per_batch_max: 2,
         cached_document_bytes_max: settings.cached_document_bytes_max,
         silence: Silence::of(&settings),
+        heartbeat: Heartbeat::of(&settings),
     }
 }
 

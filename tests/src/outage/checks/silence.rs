@@ -8,7 +8,7 @@ use schemas::event::Status;
 
 use crate::outage::findings::Findings;
 use crate::outage::process::{OFFLINE_AFTER, STALE_AFTER};
-use crate::outage::truth::{Logged, Truth};
+use crate::outage::truth::{Logged, Reaction, Truth};
 
 /// Whoever is called STALE or OFFLINE was silent for so long, and each silence is spoken of once. A verdict that
 /// a sign of life overtook on its way into the log is void or, if the sign was received in time, contradicted.
@@ -66,10 +66,10 @@ impl<'a> Silence<'a> {
             self.heard.insert(event.received_at);
             self.told.clear();
         }
-        let Some(reaction) = event.reaction else {
+        let Some(Reaction::Presence { status, of_silence }) = event.reaction else {
             return Ok(());
         };
-        match (reaction.status, reaction.of_silence) {
+        match (status, of_silence) {
             (Some(Status::Online), false) => {
                 self.owed = None;
                 Ok(())
@@ -112,8 +112,6 @@ impl<'a> Silence<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outage::truth::Reaction;
-
     const SECOND: Micros = 1_000_000;
 
     fn logged(id: &str, received_at: Micros, reaction: Option<(Status, Micros)>) -> Logged {
@@ -131,7 +129,7 @@ mod tests {
             occurred_at: reaction.map_or(received_at, |(_, since)| since),
             received_at,
             is_life: reaction.is_none() || online,
-            reaction: reaction.map(|(status, _)| Reaction {
+            reaction: reaction.map(|(status, _)| Reaction::Presence {
                 status: Some(status),
                 of_silence: !online,
             }),

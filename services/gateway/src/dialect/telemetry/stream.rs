@@ -12,8 +12,8 @@ use serde_json::{Map, Value, json};
 use super::{CAP, SURFACE, cursors, error, is_device, names, refuse, since, tenant};
 use crate::dialect::text::{list, quoted, reset_members, time};
 use crate::dialect::{
-    Action, Asked, Cap, Control, Conversation, Dialect, Entrance, Item, Look, Moment, Opening,
-    Refusal, Transports,
+    Action, Asked, Cap, Control, Conversation, Dialect, Entrance, Item, Look, Moment, Opening, Refusal,
+    Transports,
 };
 use crate::subscription::{DeviceSet, KindSet, Selection, TenantScope, Told, Transport, View};
 

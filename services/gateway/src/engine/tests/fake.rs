@@ -372,6 +372,14 @@ impl Progress for FakeStore {
     async fn set_applied(&self, _: Partition, _: &Applied) -> Result<(), StoreError> {
         Ok(())
     }
+
+    async fn rules_applied(&self, _: Partition) -> Result<Offset, StoreError> {
+        Ok(0)
+    }
+
+    async fn set_rules_applied(&self, _: Partition, _: Offset) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// Ports that the engine never calls.

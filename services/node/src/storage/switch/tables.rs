@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use async_trait::async_trait;
-use journal::Partition;
+use journal::{Offset, Partition};
 use state::{
     Applied, DeviceKey, Documents, History, HistoryPage, HistoryQuery, HistoryRow, Page, Progress, Store,
     StoreError, Stored, Write,
@@ -114,6 +114,14 @@ impl Progress for Tables {
 
     async fn set_applied(&self, partition: Partition, applied: &Applied) -> Result<(), StoreError> {
         self.now().progress.set_applied(partition, applied).await
+    }
+
+    async fn rules_applied(&self, partition: Partition) -> Result<Offset, StoreError> {
+        self.now().progress.rules_applied(partition).await
+    }
+
+    async fn set_rules_applied(&self, partition: Partition, next: Offset) -> Result<(), StoreError> {
+        self.now().progress.set_rules_applied(partition, next).await
     }
 }
 

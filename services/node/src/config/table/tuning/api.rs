@@ -1,7 +1,7 @@
 //! The native API. The defaults are those of the part; a test holds the two together.
 
 use super::super::Setting;
-use super::{count, time};
+use super::{count, size, time};
 
 pub(super) const SETTINGS: &[Setting] = &[
     count!(
@@ -34,5 +34,53 @@ pub(super) const SETTINGS: &[Setting] = &[
         "20ms",
         "How often one partition's progress is asked for while somebody waits for it",
         native.applied_poll
+    ),
+    time!(
+        "api-settle-max",
+        "1s",
+        "How long the answer to a command, or to a step of an alert, waits until it can be read back",
+        native.settle_max
+    ),
+    size!(
+        "api-body-bytes-max",
+        "256KiB",
+        "Length of a body",
+        native.body_bytes_max
+    ),
+    time!(
+        "api-body-within",
+        "10s",
+        "How long a body may take to arrive",
+        native.body_within
+    ),
+    count!(
+        "api-commands-open-max",
+        "100",
+        "Commands of one device that are open at once",
+        native.commands_open_max
+    ),
+    time!(
+        "api-command-lifetime",
+        "1d",
+        "A command that does not say when it expires lives so long",
+        native.command_lifetime
+    ),
+    time!(
+        "api-command-lifetime-max",
+        "30d",
+        "A command lives at most so long",
+        native.command_lifetime_max
+    ),
+    count!(
+        "api-history-rows-max",
+        "10000",
+        "Rows of history that are read to answer one request about commands or alerts",
+        native.history_rows_max
+    ),
+    count!(
+        "api-alert-documents-max",
+        "100000",
+        "Documents that are looked at for alerts in one request",
+        native.alert_documents_max
     ),
 ];
