@@ -60,6 +60,8 @@ pub(crate) struct Reader {
     series: Series,
     clock: Clock,
     delivered: u64,
+    /// Hellos, keep-alives, pings.
+    control: u64,
     latency: Histogram<u64>,
     frame: Option<Vec<u8>>,
 }
@@ -78,6 +80,7 @@ impl Load {
                 series: plan.series.clone(),
                 clock: clock.clone(),
                 delivered: 0,
+                control: 0,
                 latency,
                 frame: None,
             },
@@ -142,6 +145,11 @@ impl Load {
             }
         }
         Ok(())
+    }
+
+    /// Frames so far that are no messages: hellos, keep-alives, pings.
+    pub(crate) fn control(&self) -> u64 {
+        self.reader.control
     }
 
     /// Messages that came.

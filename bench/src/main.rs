@@ -35,6 +35,7 @@ fn main() -> ExitCode {
     let done = match options::Arguments::parse().command {
         Command::LimitStream(arguments) => limit::stream::run(&arguments),
         Command::LimitIngest(arguments) => limit::ingest::run(&arguments),
+        Command::LimitConsume(arguments) => limit::consume::run(&arguments),
         Command::LimitLog(arguments) => limit::log::run(&arguments),
         Command::All(options) => bench(scenario::ALL, &options),
         Command::Fanout(options) => bench(&["fanout"], &options),

@@ -38,6 +38,9 @@ pub(crate) enum Command {
     /// A limit server: takes bodies, writes them to a file, syncs, answers.
     #[command(hide = true)]
     LimitIngest(limit::ingest::Arguments),
+    /// A limit: a bare consumer of Kafka.
+    #[command(hide = true)]
+    LimitConsume(limit::consume::Arguments),
     /// A limit: reads an embedded engine's log and does nothing with it.
     #[command(hide = true)]
     LimitLog(limit::log::Arguments),

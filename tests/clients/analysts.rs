@@ -31,6 +31,7 @@ print(json.dumps({
     "documents": {key: {"version": found["version"], "numbers": found["fields"]["numbers"]}
                   for key, found in documents.items()},
     "bus": bus,
+    "plotted": len(path.get_offsets()),
 }))
 "#;
 
@@ -173,6 +174,10 @@ async fn finds_what_was_recorded(found: &Value, api: &Api) {
         "a bus that is not there now cannot be shown"
     );
     let bus = found["bus"].as_str().expect("a bus");
+    assert_eq!(
+        found["plotted"], found["points"][bus],
+        "each of its points is on the plot"
+    );
     let document = api.get(&format!("/v1/devices/{bus}?tenant={TENANT}")).await.json;
     assert_eq!(document["id"], bus);
 }

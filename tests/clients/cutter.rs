@@ -39,20 +39,24 @@ pub(crate) struct Visit {
     pub(crate) head: String,
     /// What the client was given of the answer.
     pub(crate) given: Vec<u8>,
+    /// After how many bytes it was to be cut, and how; none for a request that was refused.
+    pub(crate) cut: Option<(usize, Cut)>,
 }
 
 impl Visit {
-    /// Where a client that was given this should resume: as the last whole block, or the last frame, says.
-    pub(crate) fn last_cursor(&self, client: Client) -> Option<String> {
+    /// The cursors that it was given in whole blocks or frames.
+    pub(crate) fn cursors(&self, client: Client) -> Vec<String> {
         let text = String::from_utf8_lossy(&self.given);
         if client.is_web_socket() {
             // Frames of a server are not masked.
-            let (_, rest) = text.rsplit_once("\"cursor\":\"")?;
-            return rest.split_once('"').map(|(cursor, _)| cursor.to_owned());
+            let cursors = text.split("\"cursor\":\"").skip(1);
+            return cursors
+                .filter_map(|rest| Some(rest.split_once('"')?.0.to_owned()))
+                .collect();
         }
-        let (whole, _) = text.rsplit_once("\n\n")?;
-        let mut ids = whole.lines().filter_map(|line| line.strip_prefix("id: "));
-        ids.next_back().map(str::to_owned)
+        let (whole, _) = text.rsplit_once("\n\n").unwrap_or_default();
+        let ids = whole.lines().filter_map(|line| line.strip_prefix("id: "));
+        ids.map(str::to_owned).collect()
     }
 
     /// Where the client asked to resume.
@@ -111,6 +115,12 @@ impl Cutter {
         self.shared.visits().clone()
     }
 
+    /// How many planned cuts were not drawn.
+    pub(crate) fn cuts_left(&self) -> usize {
+        let plan = self.shared.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        plan.cuts.len()
+    }
+
     /// Cuts whatever is open.
     pub(crate) fn cut_all(&self) {
         self.shared.cut_all.send_modify(|times| *times += 1);
@@ -135,15 +145,28 @@ impl Shared {
         self.visits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next stream's number and cut.
-    fn enter(&self, head: &[u8]) -> (usize, Option<(usize, Cut)>) {
+    /// The number of the next visit.
+    fn enter(&self, head: &[u8]) -> usize {
         let mut visits = self.visits();
         visits.push(Visit {
             head: String::from_utf8_lossy(head).into_owned(),
-            given: Vec::new(),
+            ..Visit::default()
         });
+        visits.len() - 1
+    }
+
+    /// The cut of a visit whose answer begins with `answer`: none for one that is refused.
+    fn cut_of(&self, number: usize, answer: &[u8]) -> Option<(usize, Cut)> {
+        let answer = String::from_utf8_lossy(answer);
+        let opens = answer.starts_with("HTTP/1.1 101") || answer.starts_with("HTTP/1.1 200");
+        if !opens || answer.contains("event: fault") {
+            return None;
+        }
         let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
-        (visits.len() - 1, plan.cuts.pop_front())
+        let cut = plan.cuts.pop_front();
+        drop(plan);
+        self.visits()[number].cut = cut;
+        cut
     }
 
     fn spares_block_ends(&self) -> bool {
@@ -171,7 +194,8 @@ async fn carry(mut client: TcpStream, shared: Arc<Shared>) {
         return;
     };
     drop((client.set_nodelay(true), node.set_nodelay(true)));
-    let (number, cut) = shared.enter(&head);
+    let number = shared.enter(&head);
+    let mut how = None;
     if node.write_all(&head).await.is_err() {
         return;
     }
@@ -181,29 +205,33 @@ async fn carry(mut client: TcpStream, shared: Arc<Shared>) {
     tokio::select! {
         // What a client sends (pongs, closes) is its own affair; its end ends the stream.
         _ = tokio::io::copy(&mut from_client, &mut to_node) => {}
-        () = answer(&shared, number, cut.map(|it| it.0), &mut from_node, &mut to_client) => {}
+        () = answer(&shared, number, &mut how, &mut from_node, &mut to_client) => {}
         _ = cut_all.changed() => {}
     }
-    if cut.is_some_and(|(_, how)| how == Cut::Reset) {
+    if how == Some(Cut::Reset) {
         drop(client.set_zero_linger());
     }
 }
 
-/// Passes the answer on, up to `room` bytes of it.
+/// Passes the answer on, up to its cut, which is then to be made in the way that `how` is told.
 async fn answer(
     shared: &Shared,
     number: usize,
-    room: Option<usize>,
+    how: &mut Option<Cut>,
     from: &mut (impl tokio::io::AsyncRead + Unpin),
     to: &mut (impl tokio::io::AsyncWrite + Unpin),
 ) {
     let mut buffer = vec![0; 8 << 10];
     let mut given = 0;
     let mut last = 0;
+    let mut room = None;
     loop {
         let Ok(read @ 1..) = from.read(&mut buffer).await else {
             return;
         };
+        if given == 0 {
+            (room, *how) = shared.cut_of(number, &buffer[..read]).unzip();
+        }
         let mut length = room.map_or(read, |room| read.min(room.saturating_sub(given)));
         if length < read && shared.spares_block_ends() {
             let before = if length == 0 { last } else { buffer[length - 1] };

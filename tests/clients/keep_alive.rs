@@ -31,6 +31,9 @@ const CLIENTS: [Client; 7] = [
     Client::Chromium,
 ];
 
+/// Keep-alives at the end that are waited for before a client is cut.
+const AT_END: usize = 3;
+
 /// A client that watches the quiet device, and what it comes through.
 struct Watch {
     client: Client,
@@ -91,9 +94,11 @@ async fn every_client_resumes_from_what_a_keep_alive_told_it() {
 /// Cuts a client once it stands at `end`, and sees it resume from there.
 async fn cut(watch: Watch, end: Offset) -> Watch {
     let Watch { client, cutter, .. } = &watch;
+    // What was written last may not be read any more when it is cut: one of several at the end is.
     let is_at_end = |visit: &Visit| {
-        let id = visit.last_cursor(*client)?;
-        (position(&id)? >= end).then_some(())
+        let cursors = visit.cursors(*client);
+        let at_end = cursors.iter().filter(|id| position(id) >= Some(end));
+        (at_end.count() >= AT_END).then_some(())
     };
     cutter
         .until(&format!("{client:?} has a keep-alive"), 0, is_at_end)
@@ -101,8 +106,9 @@ async fn cut(watch: Watch, end: Offset) -> Watch {
     cutter.cut_all();
     let what = format!("{client:?} is back with a cursor");
     let asked = cutter.until(&what, 1, |visit| visit.asked(*client)).await;
-    let given = cutter.visits()[0].last_cursor(*client);
-    assert_eq!(Some(asked), given, "{client:?}");
+    let given = cutter.visits()[0].cursors(*client);
+    assert!(given.contains(&asked), "{client:?} asked from {asked}");
+    assert!(position(&asked) >= Some(end), "{client:?} asked from {asked}");
     watch
 }
 

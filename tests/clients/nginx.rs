@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::Duration;
 
 use tempfile::TempDir;
-use tests::wait;
-use tokio::net::{TcpListener, TcpStream};
+use tests::{ports, wait};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep};
 
 /// A running nginx; ends when dropped.
 pub(crate) struct Nginx {
@@ -18,12 +20,20 @@ pub(crate) struct Nginx {
 impl Nginx {
     /// Starts it before the gateway at `gateway`, `host:port`.
     pub(crate) async fn start(gateway: &str) -> Self {
+        loop {
+            if let Some(nginx) = Self::start_at(&ports::free().to_string(), gateway).await {
+                return nginx;
+            }
+        }
+    }
+
+    /// `None` where the port was taken meanwhile.
+    async fn start_at(address: &str, gateway: &str) -> Option<Self> {
         let dir = tempfile::tempdir().expect("a directory");
-        let address = free_address().await;
-        let site = site(&address, gateway, &dir.path().display().to_string());
+        let site = site(address, gateway, &dir.path().display().to_string());
         std::fs::write(dir.path().join("wakeline.conf"), site).expect("written");
         std::fs::write(dir.path().join("nginx.conf"), main(&dir)).expect("written");
-        let child = Command::new(program())
+        let mut child = Command::new(program())
             .arg("-p")
             .arg(dir.path())
             .args(["-c", "nginx.conf", "-e", "stderr"])
@@ -31,15 +41,21 @@ impl Nginx {
             .kill_on_drop(true)
             .spawn()
             .expect("nginx starts; tests/clients/install installs it");
-        wait::until("nginx listens", || async {
-            TcpStream::connect(&address).await.ok().map(drop)
-        })
-        .await;
-        Self {
+        let deadline = Instant::now() + wait::DEADLINE;
+        while TcpStream::connect(address).await.is_err() {
+            if child.try_wait().expect("a process").is_some() {
+                return None;
+            }
+            assert!(Instant::now() < deadline, "nginx does not listen");
+            sleep(Duration::from_millis(20)).await;
+        }
+        // Whoever answers there is nginx: it would have ended if somebody else had the port.
+        let lives = child.try_wait().expect("a process").is_none();
+        lives.then(|| Self {
             _child: child,
             _dir: dir,
-            address,
-        }
+            address: address.to_owned(),
+        })
     }
 
     /// `host:port`.
@@ -79,9 +95,4 @@ fn main(dir: &TempDir) -> String {
 fn program() -> PathBuf {
     let debian = PathBuf::from("/usr/sbin/nginx");
     if debian.exists() { debian } else { "nginx".into() }
-}
-
-async fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    listener.local_addr().expect("an address").to_string()
 }

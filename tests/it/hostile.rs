@@ -3,8 +3,10 @@
 mod figures;
 mod frames;
 mod herd;
+mod memory;
 mod places;
 mod slow_senders;
+mod stuck;
 
 use serde_json::json;
 use tests::api::reading;

@@ -12,8 +12,10 @@ mod kills;
 mod outage;
 mod page;
 mod rebuild;
+mod refold;
 mod refusals;
 mod resume;
+mod rolling;
 
 mod serving;
 mod stall;

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tests::api::{Answer, Api};
 use tests::nodes::ADMIN_TOKEN;
+use tests::ports;
 use tests::program::{self, Program};
 use tests::wait;
 use tokio::process::{Child, Command};
@@ -44,6 +45,7 @@ pub(crate) fn with_flags<'a>(command: &'a str, servers: &'a Servers, more: &[&'a
 /// A node as a process of its own; killed when dropped.
 pub(crate) struct Serving {
     role: &'static str,
+    more: &'static [&'static str],
     servers: Servers,
     child: Child,
     log: TempDir,
@@ -56,12 +58,28 @@ pub(crate) struct Serving {
 impl Serving {
     /// Starts a node of one role on free ports and waits until it is ready.
     pub(crate) async fn start(role: &'static str, servers: &Servers) -> Self {
+        Self::start_with(role, servers, &[]).await
+    }
+
+    /// [`Self::start`], with `more` flags.
+    pub(crate) async fn start_with(
+        role: &'static str,
+        servers: &Servers,
+        more: &'static [&'static str],
+    ) -> Self {
         let log = tempfile::tempdir().expect("a directory");
-        let (child, path) = spawn(role, servers, &log, ["127.0.0.1:0", "127.0.0.1:0"]);
+        let (child, path) = spawn(
+            role,
+            servers,
+            &log,
+            [&ports::free().to_string(), &ports::free().to_string()],
+            more,
+        );
         let (public, admin) = wait::until("the node listens", || async { listening(&path) }).await;
         let api = Api::new(&format!("http://{public}"), ADMIN_TOKEN);
         let node = Self {
             role,
+            more,
             servers: servers.clone(),
             child,
             log,
@@ -77,10 +95,24 @@ impl Serving {
         self.child.kill().await.expect("killed");
     }
 
+    /// Ends it as an operator does, and waits until it has drained.
+    pub(crate) async fn drain(&mut self) {
+        program::terminate(&self.child).await;
+        let ended = wait::within("the drain", self.child.wait()).await;
+        let status = ended.expect("it ended");
+        assert!(status.success(), "{status}");
+    }
+
     /// Starts it again at the same address, after [`Self::kill`].
     pub(crate) async fn start_again(&mut self) {
         let public = self.api.base.trim_start_matches("http://");
-        (self.child, _) = spawn(self.role, &self.servers, &self.log, [public, &self.admin]);
+        (self.child, _) = spawn(
+            self.role,
+            &self.servers,
+            &self.log,
+            [public, &self.admin],
+            self.more,
+        );
         self.ready().await;
     }
 
@@ -104,7 +136,13 @@ impl Serving {
     }
 }
 
-fn spawn(role: &str, servers: &Servers, log: &TempDir, listen: [&str; 2]) -> (Child, PathBuf) {
+fn spawn(
+    role: &str,
+    servers: &Servers,
+    log: &TempDir,
+    listen: [&str; 2],
+    flags: &[&str],
+) -> (Child, PathBuf) {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let path = log
         .path()
@@ -113,6 +151,7 @@ fn spawn(role: &str, servers: &Servers, log: &TempDir, listen: [&str; 2]) -> (Ch
     let more = ["--role", role, "--listen", listen[0], "--admin-listen", listen[1]];
     let child = Command::new(program::path())
         .args(with_flags("serve", servers, &more))
+        .args(flags)
         .env_clear()
         .envs(VARIABLES)
         .stdin(Stdio::null())

@@ -3,6 +3,8 @@
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
+use crate::wait::within;
+
 /// A node and a credential.
 #[derive(Clone)]
 pub struct Api {
@@ -69,9 +71,10 @@ impl Api {
 
     /// Sends a request and reads the whole answer.
     pub async fn send(&self, request: RequestBuilder) -> Answer {
-        let response = request.send().await.expect("the node answers");
+        let response = within("an answer", request.send()).await;
+        let response = response.expect("the node answers");
         let (status, headers) = (response.status(), response.headers().clone());
-        let text = response.text().await.unwrap_or_default();
+        let text = within("its body", response.text()).await.unwrap_or_default();
         let json = serde_json::from_str(&text).unwrap_or(Value::Null);
         Answer {
             status,

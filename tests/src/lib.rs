@@ -25,6 +25,7 @@ pub mod fixture;
 pub mod issuer;
 pub mod nodes;
 pub mod outage;
+pub mod ports;
 pub mod program;
 pub mod raw;
 pub mod resume;

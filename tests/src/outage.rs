@@ -9,6 +9,7 @@
 //! | [`actions`] | what is done to whom, and when |
 //! | [`calm`] | what happens after the storm |
 //! | [`checks`] | what must hold afterwards |
+//! | [`disturbances`] | when servers are disturbed, which excuses what fails meanwhile |
 //! | [`faults`] | a projector's fault points, armed from outside |
 //! | [`findings`] | what did not hold, and what was counted |
 //! | [`load`] | senders, and the record of what was acknowledged |
@@ -23,6 +24,7 @@
 pub mod actions;
 pub mod calm;
 pub mod checks;
+pub mod disturbances;
 pub mod faults;
 pub mod findings;
 pub mod load;

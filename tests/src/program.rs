@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::api::Api;
 use crate::nodes::ADMIN_TOKEN;
+use crate::ports;
 use crate::wait::within;
 
 /// A run of the program; killed when dropped.
@@ -68,7 +69,7 @@ impl Program {
 
     /// Starts `serve` on `data` and free ports, and waits until it listens. The API is `system`.
     pub async fn serve(data: &Path, arguments: &[&str]) -> (Self, Api) {
-        Self::serve_at("127.0.0.1:0", data, arguments).await
+        Self::serve_at(&ports::free().to_string(), data, arguments).await
     }
 
     /// [`Program::serve`], at the address `listen`.
@@ -127,13 +128,7 @@ impl Program {
 
     /// Asks it to end, as an operator does.
     pub async fn terminate(&self) {
-        let id = self.child.id().expect("it runs").to_string();
-        let status = Command::new("kill")
-            .args(["-s", "TERM", &id])
-            .status()
-            .await
-            .expect("kill");
-        assert!(status.success());
+        terminate(&self.child).await;
     }
 
     /// Ends it at once, as a crash would.
@@ -172,4 +167,15 @@ fn watched(errors: ChildStderr) -> watch::Receiver<String> {
         }
     });
     receiver
+}
+
+/// Asks a process to end, as an operator does.
+pub async fn terminate(child: &Child) {
+    let id = child.id().expect("it runs").to_string();
+    let status = Command::new("kill")
+        .args(["-s", "TERM", &id])
+        .status()
+        .await
+        .expect("kill");
+    assert!(status.success());
 }

@@ -3,10 +3,10 @@
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// Longest wait for what should take milliseconds; generous, because builds share these cores.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Waits until `condition` gives a value. Panics with `what` after [`DEADLINE`].
 pub async fn until<T, F>(what: &str, mut condition: impl FnMut() -> F) -> T
@@ -15,7 +15,8 @@ where
 {
     let deadline = Instant::now() + DEADLINE;
     loop {
-        if let Some(value) = condition().await {
+        // A condition that hangs is one that does not hold.
+        if let Ok(Some(value)) = timeout_at(deadline, condition()).await {
             return value;
         }
         assert!(Instant::now() < deadline, "timed out waiting until {what}");

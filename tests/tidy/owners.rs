@@ -8,7 +8,7 @@ use crate::repository::{File, dependencies, manifests, rust};
 
 /// Outside crates, and the folders whose manifest may name them.
 const OWNERS: &[(&str, &[&str])] = &[
-    ("rdkafka", &["services/journal"]),
+    ("rdkafka", &["services/journal", "bench"]),
     ("rdkafka-sys", &[]),
     ("scylla", &["services/state"]),
     ("scylla-cql", &[]),

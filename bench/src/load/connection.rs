@@ -127,8 +127,9 @@ impl Connection {
             let whole = &bytes[at..at + frame.length];
             match frame.kind {
                 Kind::Event => self.event(whole, frame.content, reader)?,
-                Kind::Control => {}
+                Kind::Control => reader.control += 1,
                 Kind::Ping => {
+                    reader.control += 1;
                     let pong = wire::pong(&whole[frame.content..]);
                     self.socket.write_all(&pong).map_err(error::io("a pong"))?;
                 }

@@ -14,7 +14,6 @@ use crate::load::{Carrier, Load, Plan};
 use crate::publisher::Publisher;
 use crate::rig::{Rig, Stretch, Used};
 use crate::server::Server;
-pub(super) use kafka::produce;
 
 const SCENARIO: &str = "ingest";
 /// Connections that send, one request at a time each.

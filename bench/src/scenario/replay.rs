@@ -1,7 +1,7 @@
 //! One client that resumes from the start of the log.
 //!
 //! Embedded, the limit reads the same log in the same blocks and does nothing with the records. On Kafka
-//! it is ConsumerPerformance on as many records of the same length.
+//! it is a bare consumer of the same records.
 
 mod kafka;
 
@@ -31,7 +31,7 @@ pub(super) fn run(rig: &Rig) -> Result<Vec<Row>, Error> {
     fill(rig, &server, &tenant, events)?;
     let mut products = Vec::new();
     for _ in 0..rig.options.runs() {
-        products.push(replay(rig, &server, &tenant, events)?);
+        products.push(replay(rig, &server, &tenant, "earliest", events)?);
     }
     server.end()?;
     let arguments = [
@@ -74,10 +74,10 @@ fn fill(rig: &Rig, server: &Server, tenant: &str, events: u64) -> Result<(), Err
     Ok(())
 }
 
-/// Reads all of them as one client.
-fn replay(rig: &Rig, server: &Server, tenant: &str, events: u64) -> Result<Used, Error> {
+/// Reads all of them as one client, from `since` on.
+fn replay(rig: &Rig, server: &Server, tenant: &str, since: &str, events: u64) -> Result<Used, Error> {
     let series = Series::new(0, DEVICES, BYTES);
-    let query = |_: usize| format!("view=events&kind=telemetry&tenant={tenant}&since=earliest");
+    let query = |_: usize| format!("view=events&kind=telemetry&tenant={tenant}&since={since}");
     let plan = Plan {
         address: server.address,
         carrier: Carrier::WebSocket,
@@ -97,7 +97,7 @@ fn replay(rig: &Rig, server: &Server, tenant: &str, events: u64) -> Result<Used,
 
 fn read_rates(output: &str, events: u64) -> Result<Vec<f64>, Error> {
     let unreadable = || Error::Unreadable {
-        what: "limit-log".to_owned(),
+        what: "the limit of replay".to_owned(),
         text: output.to_owned(),
     };
     let mut rates = Vec::new();

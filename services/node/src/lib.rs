@@ -26,7 +26,7 @@ use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use journal::Clock;
 use prometheus::Registry;
@@ -40,6 +40,9 @@ use telemetry::Telemetry;
 /// allocator keeps four times of what is needed (bench/BENCHMARKS.md).
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// How long blocking threads may take to end once all work has, before the process leaves them.
+const THREADS_END_WITHIN: Duration = Duration::from_secs(2);
 
 /// Exit code for wrong arguments or configuration.
 const EXIT_USAGE: u8 = 2;
@@ -83,7 +86,11 @@ pub fn run_adjusted(
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("the runtime did not start: {error}"), ExitCode::FAILURE),
     };
-    runtime.block_on(Box::pin(execute(invocation, adjust)))
+    let code = runtime.block_on(Box::pin(execute(invocation, adjust)));
+    // Everything has drained, or its deadline has passed. A thread that a client library never gives back must not keep
+    // the process.
+    runtime.shutdown_timeout(THREADS_END_WITHIN);
+    code
 }
 
 async fn execute(invocation: Invocation, adjust: &(dyn Fn(&mut Config) + Sync)) -> ExitCode {

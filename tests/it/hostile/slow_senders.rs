@@ -9,7 +9,7 @@ use tests::world::World;
 use super::{connections_are_given_up, is_served};
 
 /// What a head or a body may take in these tests.
-const LIMIT: Duration = Duration::from_millis(600);
+const LIMIT: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(50);
 const SENDERS: usize = 50;
 

@@ -18,7 +18,7 @@ use tests::outage::run::{Options, run};
 #[derive(Debug, Parser)]
 #[command(name = "outage")]
 struct Arguments {
-    /// How long things are disturbed
+    /// How long things are disturbed at random, after each was disturbed once
     #[arg(long, default_value_t = 5.0)]
     minutes: f64,
     /// Draws the same actions and clients again, and about the same events: what is sent again, and who is silent
@@ -31,7 +31,7 @@ struct Arguments {
     /// How often each recovery is measured first, with nothing else going on
     #[arg(long, default_value_t = 1)]
     measured: usize,
-    /// The form for CI: half a minute of disturbance, fewer clients, nothing measured
+    /// The form for CI: a few seconds at random, fewer clients, nothing measured
     #[arg(long)]
     small: bool,
     /// Keep the logs of nodes in this directory
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
     }
     let options = Options {
         storm: if arguments.small {
-            Duration::from_secs(30)
+            Duration::from_secs(15)
         } else {
             Duration::from_secs_f64(arguments.minutes * 60.0)
         },

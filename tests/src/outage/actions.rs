@@ -1,6 +1,7 @@
 //! What is done to whom, and when: drawn from the seed.
 
 mod rebuild;
+mod script;
 mod stage;
 
 use std::time::Duration;
@@ -12,7 +13,9 @@ use rand::{RngExt as _, SeedableRng as _};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-pub use stage::{GATEWAYS, INGESTS, PROJECTORS, Stage};
+pub use rebuild::in_calm as rebuild_in_calm;
+pub use script::{script, shown};
+pub use stage::{BEFORE_INGEST, GATEWAYS, INGESTS, PROJECTORS, PROXIES, Stage};
 
 /// Actions under way at once.
 const AT_ONCE: usize = 3;
@@ -119,8 +122,8 @@ impl Action {
             74..79 => Self::FreezeBroker(broker, long),
             79..81 => Self::KillCql(short),
             81..84 => Self::FreezeCql(long),
-            84..90 => Self::Stall(random.random_range(0..stage::PROXIES), long),
-            90..97 => Self::Cut(random.random_range(0..stage::PROXIES)),
+            84..90 => Self::Stall(random.random_range(0..PROXIES.len()), long),
+            90..97 => Self::Cut(random.random_range(0..PROXIES.len())),
             _ => Self::Rebuild(random.random_range(0..3)),
         }
     }

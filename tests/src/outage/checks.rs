@@ -5,12 +5,11 @@ mod silence;
 mod tables;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use projector::Point;
+use rand::rngs::SmallRng;
 use serde_json::Value;
 
-use super::actions::Choice;
+use super::actions::{self, Choice};
 use super::findings::Findings;
 use super::load::{OfDevice, Sent, TENANTS};
 use super::truth::{Device, Logged, Stated, Truth};
@@ -20,9 +19,6 @@ use crate::api::Api;
 pub use clients::viewers;
 pub use silence::silences;
 pub use tables::{counts, counts_of_the_living, fold};
-
-/// A run that is disturbed for so long shows everything that it is to show.
-const WHOLE: Duration = Duration::from_secs(300);
 
 /// Documents by device, as the tables show them.
 pub type Documents = BTreeMap<Device, Value>;
@@ -155,19 +151,11 @@ pub fn model(sent: &Sent, documents: &Documents, findings: &Findings) {
     }
 }
 
-/// A long run has done what it is there for.
-pub fn shown(storm: Duration, choice: &Choice, findings: &Findings) {
-    if storm < WHOLE {
-        return;
-    }
-    let points = Point::ALL
-        .iter()
-        .map(|point| ("DieAt", format!("kills at {point:?}")));
-    let turned = [("Rebuild", CUT_WHILE_EXCHANGED.to_owned())];
-    for (action, what) in points.chain(turned) {
-        if choice.has(action) && findings.counted(&what) == 0 {
-            findings.violation("not shown", what);
-        }
+/// A run has done what it is there for.
+pub fn shown(choice: &Choice, random: &mut SmallRng, findings: &Findings) {
+    actions::shown(choice, random, findings);
+    if choice.has("Rebuild") && findings.counted(CUT_WHILE_EXCHANGED) == 0 {
+        findings.violation("not shown", CUT_WHILE_EXCHANGED.to_owned());
     }
 }
 

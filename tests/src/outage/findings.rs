@@ -68,6 +68,14 @@ impl Findings {
         self.lock().counts.get(what).copied().unwrap_or_default()
     }
 
+    /// What was counted under all that begins with `what`.
+    #[must_use]
+    pub fn counted_from(&self, what: &str) -> u64 {
+        let inner = self.lock();
+        let counts = inner.counts.iter().filter(|(name, _)| name.starts_with(what));
+        counts.map(|(_, count)| count).sum()
+    }
+
     /// Keeps how long something took.
     pub fn took(&self, what: impl Into<String>, duration: Duration) {
         self.lock()
@@ -77,18 +85,27 @@ impl Findings {
             .push(duration);
     }
 
-    /// What took longer than `max` took too long.
-    pub fn at_most(&self, what: &str, max: Duration) {
-        let worst = self
-            .lock()
-            .durations
-            .get(what)
-            .and_then(|all| all.iter().max().copied());
-        if let Some(worst) = worst.filter(|worst| *worst > max) {
-            self.violation(
-                "a recovery takes too long",
-                format!("{what}: {worst:.2?}, {max:?} at most"),
-            );
+    /// How often it was told how long `what` took.
+    #[must_use]
+    pub fn samples(&self, what: &str) -> usize {
+        self.lock().durations.get(what).map_or(0, Vec::len)
+    }
+
+    /// What took longer than `max` took too long; that it took `what` at all must have been seen since there were
+    /// `before` samples.
+    pub fn at_most(&self, what: &str, max: Duration, before: usize) {
+        let new: Vec<Duration> = {
+            let inner = self.lock();
+            let all = inner.durations.get(what).into_iter().flatten();
+            all.skip(before).copied().collect()
+        };
+        match new.into_iter().max() {
+            None => self.violation("not shown", what.to_owned()),
+            Some(worst) if worst > max => {
+                let evidence = format!("{what}: {worst:.2?}, {max:?} at most");
+                self.violation("a recovery takes too long", evidence);
+            }
+            Some(_) => {}
         }
     }
 
@@ -131,5 +148,39 @@ impl Findings {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX: Duration = Duration::from_secs(3);
+
+    #[test]
+    fn a_recovery_that_nobody_saw_is_a_finding() {
+        let findings = Findings::default();
+        findings.took("a", MAX);
+        findings.at_most("a", MAX, 0);
+        assert!(findings.none());
+        findings.at_most("a", MAX, 1);
+        assert!(!findings.none());
+    }
+
+    #[test]
+    fn a_recovery_that_takes_too_long_is_a_finding() {
+        let findings = Findings::default();
+        findings.took("a", MAX * 2);
+        findings.at_most("a", MAX, 0);
+        assert!(!findings.none());
+    }
+
+    #[test]
+    fn what_begins_the_same_is_counted_together() {
+        let findings = Findings::default();
+        findings.count("kills of kafka-1", 2);
+        findings.count("kills of kafka-3", 1);
+        findings.count("kills", 7);
+        assert_eq!(findings.counted_from("kills of kafka-"), 3);
     }
 }

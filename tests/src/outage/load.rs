@@ -9,7 +9,7 @@ use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -28,6 +28,11 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const SETTLE_MAX: Duration = Duration::from_secs(90);
 /// Ends the id of the events that close a run.
 pub const CANARY: &str = "-canary";
+
+/// How the names of the devices end that go on when the others have fallen silent.
+const FEW: [&str; 3] = ["-3", "-6", "-9"];
+/// Between two signs of life of the few: less than `stale-after`, and seldom, so that documents stand still between.
+const FEW_EVERY: Duration = Duration::from_millis(2_500);
 
 /// A device of a tenant.
 pub type Device = (&'static str, String);
@@ -64,10 +69,26 @@ pub fn is_mortal(device: &str) -> bool {
     device.ends_with('7')
 }
 
+/// Devices that go on for a while when the others have fallen silent.
+#[must_use]
+pub fn is_of_few(device: &str) -> bool {
+    FEW.iter().any(|end| device.ends_with(end))
+}
+
+/// Who still sends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Flow {
+    All,
+    Few,
+    None,
+}
+
 /// Senders at work.
 pub struct Load {
     tasks: JoinSet<Sender>,
-    stop: watch::Sender<bool>,
+    flow: watch::Sender<Flow>,
+    /// A sender tells that all its devices but the few have had their last events.
+    ebbed: mpsc::Receiver<()>,
     /// Events acknowledged so far.
     pub acknowledged: Arc<AtomicU64>,
 }
@@ -87,7 +108,8 @@ impl Load {
     /// Starts senders to these nodes.
     #[must_use]
     pub fn start(ingest: &[Api], random: &mut SmallRng, findings: &Findings) -> Self {
-        let (stop, stopped) = watch::channel(false);
+        let (flow, flow_seen) = watch::channel(Flow::All);
+        let (ebb, ebbed) = mpsc::channel(TENANTS.len() * SENDERS);
         let acknowledged = Arc::new(AtomicU64::new(0));
         let mut tasks = JoinSet::new();
         for tenant in TENANTS {
@@ -102,19 +124,28 @@ impl Load {
                     acknowledged: Arc::clone(&acknowledged),
                     findings: findings.clone(),
                 };
-                tasks.spawn(sender.run(stopped.clone()));
+                tasks.spawn(sender.run(flow_seen.clone(), ebb.clone()));
             }
         }
         Self {
             tasks,
-            stop,
+            flow,
+            ebbed,
             acknowledged,
         }
     }
 
-    /// Ends the flow, then sends the last events of every device. What was sent.
+    /// Sends the last events of every device but a few. These go on.
+    pub async fn ebb(&mut self) {
+        self.flow.send_replace(Flow::Few);
+        for _ in 0..TENANTS.len() * SENDERS {
+            self.ebbed.recv().await.expect("a sender");
+        }
+    }
+
+    /// Sends the last events of the others too. What was sent.
     pub async fn finish(mut self) -> Sent {
-        self.stop.send_replace(true);
+        self.flow.send_replace(Flow::None);
         let mut sent = Sent::new();
         while let Some(sender) = self.tasks.join_next().await {
             sent.append(&mut sender.expect("a sender").sent);
@@ -124,21 +155,39 @@ impl Load {
 }
 
 impl Sender {
-    async fn run(mut self, stopped: watch::Receiver<bool>) -> Self {
-        while !*stopped.borrow() {
+    async fn run(mut self, mut flow: watch::Receiver<Flow>, ebb: mpsc::Sender<()>) -> Self {
+        while *flow.borrow_and_update() == Flow::All {
             let count = self.random.random_range(1..6);
             let batch: VecDeque<Value> = (0..count).filter_map(|_| self.event()).collect();
-            self.deliver(batch, &stopped).await;
+            self.deliver(batch, &flow).await;
             tokio::time::sleep(Duration::from_millis(self.random.random_range(100..350))).await;
         }
-        let devices = self.devices.clone();
-        let canaries = devices.iter().flat_map(|device| self.canaries(device)).collect();
-        self.deliver(canaries, &stopped).await;
+        let (few, others): (Vec<String>, Vec<String>) =
+            self.devices.iter().cloned().partition(|device| is_of_few(device));
+        self.last_events(&others, &flow).await;
+        ebb.send(()).await.expect("the run goes on");
+        while *flow.borrow_and_update() != Flow::None {
+            let batch = few.iter().map(|device| self.sign_of_life(device)).collect();
+            self.deliver(batch, &flow).await;
+            // Whichever comes first.
+            let _changed = tokio::time::timeout(FEW_EVERY, flow.changed()).await;
+        }
+        self.last_events(&few, &flow).await;
         self
     }
 
+    async fn last_events(&mut self, devices: &[String], flow: &watch::Receiver<Flow>) {
+        let canaries = devices.iter().flat_map(|device| self.canaries(device)).collect();
+        self.deliver(canaries, flow).await;
+    }
+
+    fn sign_of_life(&mut self, device: &str) -> Value {
+        let n = self.number_of(device);
+        self.record(device, n, json!({"kind": "telemetry", "fields": {"n": n}}), "")
+    }
+
     /// Goes on until every event is acknowledged.
-    async fn deliver(&mut self, mut waiting: VecDeque<Value>, stopped: &watch::Receiver<bool>) {
+    async fn deliver(&mut self, mut waiting: VecDeque<Value>, flow: &watch::Receiver<Flow>) {
         let mut settling = None;
         while !waiting.is_empty() {
             let taken = self.post(&waiting).await;
@@ -151,7 +200,8 @@ impl Sender {
             }
             self.findings.count("events sent again", waiting.len() as u64);
             self.note_again(&waiting);
-            if *stopped.borrow() && settling.get_or_insert_with(Instant::now).elapsed() > SETTLE_MAX {
+            if *flow.borrow() != Flow::All && settling.get_or_insert_with(Instant::now).elapsed() > SETTLE_MAX
+            {
                 self.findings.violation(
                     "ingest does not recover",
                     format!("{} events of {} after {SETTLE_MAX:?}", waiting.len(), self.tenant),

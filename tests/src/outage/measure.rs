@@ -2,6 +2,7 @@
 //! and clients tell when they are live again. What takes longer than settings allow for is a finding.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -47,16 +48,18 @@ pub async fn alone(stage: &Stage, monitor: &Monitor, random: &mut SmallRng) {
     let findings = &stage.findings;
     let gateway = INGESTS + PROJECTORS + random.random_range(0..GATEWAYS);
     let projector = INGESTS + random.random_range(0..PROJECTORS);
+    let live_again = "client live again after a killed gateway, alone";
+    let before = findings.samples(live_again);
     for (node, what) in [(gateway, "a killed gateway"), (projector, "a killed projector")] {
         let begun = Instant::now();
         findings.say(what);
         stage.kill(node, DOWN, &format!("{what}, alone")).await;
         tokio::time::sleep(QUIET).await;
         if node == projector {
-            monitor.report(Topic::State, begun, what, PROJECTOR_MAX, findings);
+            monitor.report(Topic::State, begun..begun, what, PROJECTOR_MAX, findings);
         }
     }
-    findings.at_most("client live again after a killed gateway, alone", GATEWAY_MAX);
+    findings.at_most(live_again, GATEWAY_MAX, before);
     let broker = format!("kafka-{}", random.random_range(1..=BROKERS));
     for (down, up, what) in [
         ("kill", "start", "a killed broker"),
@@ -66,8 +69,8 @@ pub async fn alone(stage: &Stage, monitor: &Monitor, random: &mut SmallRng) {
         findings.say(&format!("{what}: {broker}"));
         stage.outage(down, up, &broker, DOWN).await;
         tokio::time::sleep(QUIET).await;
-        monitor.report(Topic::Events, begun, what, BROKER_MAX, findings);
-        monitor.report(Topic::State, begun, what, BROKER_OF_STATE_MAX, findings);
+        monitor.report(Topic::Events, begun..begun, what, BROKER_MAX, findings);
+        monitor.report(Topic::State, begun..begun, what, BROKER_OF_STATE_MAX, findings);
     }
     let begun = Instant::now();
     findings.say("a killed CQL server");
@@ -75,7 +78,13 @@ pub async fn alone(stage: &Stage, monitor: &Monitor, random: &mut SmallRng) {
     let up = Instant::now();
     tokio::time::sleep(CQL_MAX + PAUSE).await;
     findings.took("start of a killed CQL server", up - begun);
-    monitor.report(Topic::State, up, "the CQL server is back", CQL_MAX, findings);
+    monitor.report(
+        Topic::State,
+        begun..up,
+        "the CQL server is back",
+        CQL_MAX,
+        findings,
+    );
 }
 
 /// Looks until dropped.
@@ -114,14 +123,24 @@ impl Monitor {
         Self { moves, _tasks: tasks }
     }
 
-    /// Tells how long after `from` the partitions of `topic` that stood still since then went on: within `max`.
-    pub fn report(&self, topic: Topic, from: Instant, what: &str, max: Duration, findings: &Findings) {
+    /// Tells how long after the end of an `outage` the partitions of `topic` that stood still since its beginning went
+    /// on: within `max`. One at least must have stood still.
+    pub fn report(
+        &self,
+        topic: Topic,
+        outage: Range<Instant>,
+        what: &str,
+        max: Duration,
+        findings: &Findings,
+    ) {
+        let of_all = format!("{} goes on after {what}", topic.name());
+        let before = findings.samples(&of_all);
         let moves = self.moves.lock().unwrap_or_else(PoisonError::into_inner);
         for ((_, partition), moves) in moves.iter().filter(|((of, _), _)| *of == key(topic)) {
             let named = format!("{} goes on after {what}", topic.name());
-            match went_on(moves, from, Instant::now()) {
+            match went_on(moves, outage.start, Instant::now()) {
                 Some(Stood::Until(end)) => {
-                    let after = end - from;
+                    let after = end.saturating_duration_since(outage.end);
                     findings.say(&format!("{named}: partition {partition}, {after:.2?}"));
                     findings.took(named, after);
                 }
@@ -133,7 +152,7 @@ impl Monitor {
             }
         }
         drop(moves);
-        findings.at_most(&format!("{} goes on after {what}", topic.name()), max);
+        findings.at_most(&of_all, max, before);
     }
 }
 

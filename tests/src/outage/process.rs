@@ -6,18 +6,19 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
+use super::disturbances::Disturbances;
 use super::faults;
 use super::findings::Findings;
 use crate::api::Api;
 use crate::nodes::ADMIN_TOKEN;
+use crate::ports;
 
 /// The first argument with which this program is a node.
 pub const NODE: &str = "node";
-/// Longest start, whatever else is going on.
+/// Longest start, whatever else is going on; it waits while a server is away.
 const START_MAX: Duration = Duration::from_secs(90);
 /// Longest graceful end: the nodes' `drain`, and a little.
 const DRAIN_MAX: Duration = Duration::from_secs(14);
@@ -27,8 +28,12 @@ pub const STALE_AFTER: Duration = Duration::from_secs(4);
 pub const OFFLINE_AFTER: Duration = Duration::from_secs(8);
 /// Before a node that gave up is started again.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
+/// So long after servers were disturbed, a start may still fail because of it: what it connects with waits up to 30 s.
+const EXCUSED_FOR: Duration = Duration::from_secs(40);
+/// What a node that gives up says then, in its last words.
+const EXCUSES: [&str; 4] = ["did not answer", "unavailable", "cannot connect to", "timed out"];
 /// What nodes are told.
-const SETTINGS: [&str; 23] = [
+const SETTINGS: [&str; 19] = [
     "--admin-token",
     ADMIN_TOKEN,
     "--log-json",
@@ -40,10 +45,6 @@ const SETTINGS: [&str; 23] = [
     "8s",
     "--drain",
     "10s",
-    "--gateway-keep-alive",
-    "2s",
-    "--gateway-keep-alive-jitter",
-    "200ms",
     // A snapshot of a few devices has pages, so that it can be cut between them.
     "--gateway-page-documents",
     "4",
@@ -53,6 +54,25 @@ const SETTINGS: [&str; 23] = [
     "8",
     "--log",
     "info",
+];
+
+/// Which gateway says nothing when there is nothing to say, so that only what happens moves its streams.
+pub const WITHOUT_KEEP_ALIVES: usize = 1;
+/// What that one is told.
+const NEVER: [&str; 6] = [
+    "--gateway-keep-alive",
+    "1h",
+    "--gateway-keep-alive-jitter",
+    "200ms",
+    "--gateway-ping",
+    "1h",
+];
+/// What others are told.
+const OFTEN: [&str; 4] = [
+    "--gateway-keep-alive",
+    "2s",
+    "--gateway-keep-alive-jitter",
+    "200ms",
 ];
 
 /// Arguments that name the servers, with `SETTINGS`.
@@ -93,13 +113,17 @@ pub struct Node {
     /// `gateway-1`.
     pub name: String,
     role: &'static str,
+    number: usize,
     flags: Flags,
     dir: PathBuf,
     child: Option<Child>,
-    /// Its public address, once known.
+    /// Its public address.
     pub public: SocketAddr,
     admin: SocketAddr,
     starts: u32,
+    /// When it was spawned.
+    since: Instant,
+    disturbances: Disturbances,
     findings: Findings,
 }
 
@@ -110,30 +134,35 @@ impl Node {
         number: usize,
         flags: &Flags,
         dir: &Path,
+        disturbances: &Disturbances,
         findings: &Findings,
     ) -> Self {
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut node = Self {
             name: format!("{role}-{number}"),
             role,
+            number,
             flags: flags.clone(),
             dir: dir.to_owned(),
             child: None,
-            public: any,
-            admin: any,
+            public: ports::free(),
+            admin: ports::free(),
             starts: 0,
+            since: Instant::now(),
+            disturbances: disturbances.clone(),
             findings: findings.clone(),
         };
         node.start_again().await;
         node
     }
 
-    /// Ends it as a crash would.
-    pub async fn kill(&mut self) {
+    /// Ends it as a crash would. Whether it lived.
+    pub async fn kill(&mut self) -> bool {
         self.check_alive();
-        if let Some(mut child) = self.child.take() {
-            child.kill().await.expect("killed");
-        }
+        let Some(mut child) = self.child.take() else {
+            return false;
+        };
+        child.kill().await.expect("killed");
+        true
     }
 
     /// `STOP`, `CONT` or `TERM`.
@@ -183,7 +212,7 @@ impl Node {
                     "a drain has no end",
                     format!("{} after {DRAIN_MAX:?}; {}", self.name, self.said()),
                 );
-                self.kill().await;
+                let _lived = self.kill().await;
             }
         }
         self.child = None;
@@ -201,11 +230,9 @@ impl Node {
     /// is started again, as whoever runs it in earnest would.
     pub async fn start_again(&mut self) {
         let begun = Instant::now();
+        let mut counted_from = begun;
         self.spawn();
         loop {
-            if self.public.port() == 0 || self.admin.port() == 0 {
-                self.learn_addresses();
-            }
             if self.is_ready().await {
                 break;
             }
@@ -214,16 +241,17 @@ impl Node {
                     format!("{} gave up starting, and was started again", self.role),
                     1,
                 );
-                let said = self.said().to_lowercase();
-                let excused = ["did not answer", "unavailable", "cannot connect to", "timed out"];
-                if status.code() != Some(1) || !excused.iter().any(|excuse| said.contains(excuse)) {
-                    self.findings
-                        .violation("a start fails", format!("{}: {status}; {said}", self.name));
+                if status.code() != Some(1) || !self.is_excused() {
+                    let evidence = format!("{}: {status}; {}", self.name, self.said());
+                    self.findings.violation("a start fails", evidence);
                 }
                 tokio::time::sleep(RESTART_PAUSE).await;
                 self.spawn();
             }
-            if begun.elapsed() > START_MAX {
+            if self.disturbances.excuse(Instant::now(), Duration::ZERO) {
+                counted_from = Instant::now();
+            }
+            if counted_from.elapsed() > START_MAX {
                 let state = self.readiness().await;
                 self.findings.violation(
                     "a start has no end",
@@ -255,6 +283,15 @@ impl Node {
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }
 
+    /// Whether its last words are that a server is away, and one was.
+    fn is_excused(&self) -> bool {
+        let text = std::fs::read_to_string(self.log()).unwrap_or_default();
+        let last = text.lines().rev().find(|line| line.starts_with("wakeline: "));
+        let said = last.unwrap_or_default().to_lowercase();
+        EXCUSES.iter().any(|excuse| said.contains(excuse))
+            && self.disturbances.excuse(self.since, EXCUSED_FOR)
+    }
+
     async fn is_ready(&self) -> bool {
         self.admin.port() != 0 && self.readiness().await.starts_with("200")
     }
@@ -265,29 +302,22 @@ impl Node {
 
     fn spawn(&mut self) {
         self.starts += 1;
+        self.since = Instant::now();
         let log = OpenOptions::new().create(true).append(true).open(self.log());
         let (public, admin) = (self.public.to_string(), self.admin.to_string());
         let mut command = self.flags.command("serve");
+        if self.role == "gateway" {
+            command.args(if self.number == WITHOUT_KEEP_ALIVES + 1 {
+                NEVER.as_slice()
+            } else {
+                OFTEN.as_slice()
+            });
+        }
         command
             .args(["--role", self.role, "--listen", &public, "--admin-listen", &admin])
             .env(faults::DIRECTORY, &self.dir)
             .stdout(Stdio::null())
             .stderr(log.expect("a file"));
         self.child = Some(command.spawn().expect("the program starts"));
-    }
-
-    /// Once its log tells them.
-    fn learn_addresses(&mut self) {
-        let text = std::fs::read_to_string(self.log()).unwrap_or_default();
-        let mut lines = text
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let Some(line) = lines.find(|line| line["fields"]["message"] == "listening") else {
-            return;
-        };
-        let address = |name: &str| line["fields"][name].as_str()?.parse().ok();
-        if let (Some(public), Some(admin)) = (address("public"), address("admin")) {
-            (self.public, self.admin) = (public, admin);
-        }
     }
 }

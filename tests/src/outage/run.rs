@@ -1,22 +1,24 @@
 //! The course of a run: build up, measure, storm, calm, rolling restart, silence, checks.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::future::join_all;
 use journal::Journal;
 use rand::RngExt as _;
 use rand::rngs::SmallRng;
+use schemas::Micros;
 use serde_json::json;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::actions::{self, Choice, GATEWAYS, INGESTS, PROJECTORS, Stage};
+use super::actions::{self, BEFORE_INGEST, Choice, GATEWAYS, INGESTS, PROJECTORS, PROXIES, Stage};
 use super::checks::Documents;
+use super::disturbances::Disturbances;
 use super::findings::Findings;
-use super::load::{Load, Sent, TENANTS};
+use super::load::{Load, Sent, TENANTS, is_of_few};
 use super::measure::{self, Monitor};
 use super::process::{Flags, Node};
 use super::proxy::Proxy;
@@ -31,10 +33,14 @@ use crate::seed::Seed;
 /// Clients that turn pages of snapshots, beside those that are asked for.
 const TURNERS: usize = 8;
 
+/// A run may last so much longer than its storm, and by so much more for each measurement.
+const BESIDE_STORM_MAX: Duration = Duration::from_secs(600);
+const MEASUREMENT_MAX: Duration = Duration::from_secs(480);
+
 /// What is asked of a run.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How long things are disturbed.
+    /// How long things are disturbed at random, after each was disturbed once.
     pub storm: Duration,
     /// Everything that is drawn is drawn from it.
     pub seed: u64,
@@ -56,11 +62,20 @@ pub async fn run(options: &Options) -> bool {
     let dir = options.logs.clone().unwrap_or_else(|| scratch.path().to_owned());
     std::fs::create_dir_all(&dir).expect("a directory");
     let mut proxies = Vec::new();
-    for name in ["gateway-1", "gateway-2", "kafka-1", "kafka-2", "kafka-3", "cql"] {
+    for name in PROXIES {
         proxies.push(Proxy::bind(name.to_owned()).await);
     }
-    let course = course(options, proxies, &dir, &findings);
+    let set = OnceLock::new();
+    let course = course(options, proxies, &dir, &set, &findings);
+    let measured = u32::try_from(options.measured).unwrap_or(u32::MAX);
+    let longest = options.storm + BESIDE_STORM_MAX + MEASUREMENT_MAX.saturating_mul(measured);
     tokio::select! {
+        () = tokio::time::sleep(longest) => {
+            findings.violation("the run has no end", format!("after {longest:?}"));
+            if let Some(stage) = set.get() {
+                calm::tell_all(stage).await;
+            }
+        }
         () = course => {}
         () = node::app::interrupted() => findings.violation("interrupted", "by a signal".to_owned()),
     }
@@ -68,35 +83,26 @@ pub async fn run(options: &Options) -> bool {
     findings.none()
 }
 
-async fn course(options: &Options, proxies: Vec<Proxy>, dir: &Path, findings: &Findings) {
+async fn course(
+    options: &Options,
+    proxies: Vec<Proxy>,
+    dir: &Path,
+    set: &OnceLock<Stage>,
+    findings: &Findings,
+) {
     let mut random = Seed(options.seed).part(0);
-    let advertised: [_; BROKERS] = std::array::from_fn(|broker| proxies[GATEWAYS + broker].address);
-    let servers = Servers::up(&advertised).await;
-    for (proxy, target) in proxies[GATEWAYS..]
-        .iter()
-        .zip(servers.proxied.iter().chain([&servers.cql]))
-    {
-        proxy.forward_to(*target);
-    }
-    findings.say("servers are up");
-    let brokers: Vec<String> = advertised.iter().map(ToString::to_string).collect();
-    let flags = Flags::new(&brokers, proxies[GATEWAYS + BROKERS].address);
-    let migrated = flags.command("migrate").output().await.expect("runs");
-    assert!(
-        migrated.status.success(),
-        "{}",
-        String::from_utf8_lossy(&migrated.stderr)
-    );
-    // For what is looked at all along.
-    let journal = servers.open().await.expect("opened").journal;
-    let stage = stage(proxies, servers, flags, dir, options.clients + TURNERS, findings).await;
+    let (journal, stage) = built(options, proxies, dir, findings).await;
+    set.get_or_init(|| stage.clone());
     let tended = stage.clone();
     let mut tending = JoinSet::new();
     tending.spawn(async move { tended.tend().await });
     findings.say("nodes are ready");
 
-    let ingest = apis(&stage, 0, INGESTS).await;
-    let direct = apis(&stage, INGESTS + PROJECTORS, GATEWAYS).await;
+    let ingest: Vec<Api> = stage.proxies[BEFORE_INGEST..]
+        .iter()
+        .map(|proxy| Api::new(&format!("http://{}", proxy.address), ADMIN_TOKEN))
+        .collect();
+    let direct = gateways(&stage).await;
     let tokens = [
         token(&direct[0], TENANTS[0]).await,
         token(&direct[0], TENANTS[1]).await,
@@ -112,47 +118,88 @@ async fn course(options: &Options, proxies: Vec<Proxy>, dir: &Path, findings: &F
     }
     drop(monitor);
     findings.say("the storm begins");
+    actions::script(&stage, &mut random, &options.choice).await;
+    findings.say("each was disturbed once");
     let end = Instant::now() + options.storm;
     actions::storm(&stage, random.random(), end, &options.choice).await;
     findings.say("the storm is over");
     calm::settle(&stage).await;
+    stage.disturbances.end_for_good();
     calm::rolling_restart(&stage).await;
 
+    let mut ended = closing(&stage, &journal, &direct, load).await;
+    stop.send_replace(true);
+    while let Some(viewer) = clients.join_next().await {
+        ended.viewers.push(viewer.expect("a client"));
+    }
+    check(&stage, &journal, &direct[1], &ended).await;
+    checks::shown(&options.choice, &mut random, findings);
+}
+
+/// Servers, and nodes on them. The log is for what is looked at all along.
+async fn built(options: &Options, proxies: Vec<Proxy>, dir: &Path, findings: &Findings) -> (Journal, Stage) {
+    let advertised: [_; BROKERS] = std::array::from_fn(|broker| proxies[GATEWAYS + broker].address);
+    let servers = Servers::up(&advertised).await;
+    for (proxy, target) in proxies[GATEWAYS..BEFORE_INGEST]
+        .iter()
+        .zip(servers.proxied.iter().chain([&servers.cql]))
+    {
+        proxy.forward_to(*target);
+    }
+    findings.say("servers are up");
+    let brokers: Vec<String> = advertised.iter().map(ToString::to_string).collect();
+    let flags = Flags::new(&brokers, proxies[GATEWAYS + BROKERS].address);
+    let migrated = flags.command("migrate").output().await.expect("runs");
+    assert!(
+        migrated.status.success(),
+        "{}",
+        String::from_utf8_lossy(&migrated.stderr)
+    );
+    let journal = servers.open().await.expect("opened").journal;
+    let stage = stage(proxies, servers, flags, dir, options.clients + TURNERS, findings).await;
+    (journal, stage)
+}
+
+/// The last events, a hand-over, and the silence after it.
+async fn closing(stage: &Stage, journal: &Journal, direct: &[Api], mut load: Load) -> Ended {
     stage.board.enter(Phase::Calm(Instant::now()));
     let acknowledged = Arc::clone(&load.acknowledged);
-    let sent = load.finish().await;
-    let total = acknowledged.load(std::sync::atomic::Ordering::Acquire);
-    findings.say(&format!("{total} events acknowledged, the load has ended"));
+    load.ebb().await;
     tokio::join!(
-        calm::last_events(&stage, &journal),
-        checks::counts_of_the_living(&direct[0], &direct[1], findings),
+        calm::last_events(stage, journal, |device| !is_of_few(device)),
+        checks::counts_of_the_living(&direct[0], &direct[1], &stage.findings),
     );
-    let documents = calm::silence(&stage, &direct[0]).await;
-    calm::last_verdicts(&stage, &journal).await;
-    stop.send_replace(true);
-    let mut viewers = Vec::new();
-    while let Some(viewer) = clients.join_next().await {
-        viewers.push(viewer.expect("a client"));
-    }
-    let ended = Ended {
+    let sent = load.finish().await;
+    let handed_over = calm::hand_over(stage).await;
+    let total = acknowledged.load(std::sync::atomic::Ordering::Acquire);
+    stage
+        .findings
+        .say(&format!("{total} events acknowledged, the load has ended"));
+    calm::last_events(stage, journal, |_| true).await;
+    let (documents, ()) = tokio::join!(calm::silence(stage, &direct[0]), actions::rebuild_in_calm(stage));
+    calm::last_verdicts(stage, journal).await;
+    Ended {
         sent,
+        handed_over,
         documents,
-        viewers,
-    };
-    check(options, &stage, &journal, &direct[1], &ended).await;
+        viewers: Vec::new(),
+    }
 }
 
 /// What a run leaves behind, beside the log.
 struct Ended {
     sent: Sent,
+    /// When both projectors were dead, in the silence after the last events.
+    handed_over: Micros,
     documents: Documents,
     viewers: Vec<Viewer>,
 }
 
-async fn check(options: &Options, stage: &Stage, journal: &Journal, gateway: &Api, ended: &Ended) {
+async fn check(stage: &Stage, journal: &Journal, gateway: &Api, ended: &Ended) {
     let findings = &stage.findings;
     let Ended {
         sent,
+        handed_over,
         documents,
         viewers,
     } = ended;
@@ -160,14 +207,13 @@ async fn check(options: &Options, stage: &Stage, journal: &Journal, gateway: &Ap
     let truth = Truth::read(journal).await;
     checks::acknowledged(&truth, sent, findings);
     checks::states(&truth, documents, findings);
-    checks::silences(&truth, findings);
+    checks::silences(&truth, *handed_over, findings);
     checks::model(sent, documents, findings);
     checks::viewers(viewers, &truth, documents, findings);
     // Opened now: the tables that served at the beginning may have been replaced since.
     let opened = stage.servers.open().await.expect("opened");
     checks::fold(&opened, documents, findings).await;
     checks::counts(gateway, documents, findings).await;
-    checks::shown(options.storm, &options.choice, findings);
 }
 
 async fn stage(
@@ -183,29 +229,34 @@ async fn stage(
         ("projector", PROJECTORS),
         ("gateway", GATEWAYS),
     ];
+    let disturbances = Disturbances::default();
     let starts = roles.into_iter().flat_map(|(role, count)| {
-        let flags = &flags;
-        (1..=count).map(move |number| Node::start(role, number, flags, dir, findings))
+        let (flags, disturbances) = (&flags, &disturbances);
+        (1..=count).map(move |number| Node::start(role, number, flags, dir, disturbances, findings))
     });
     let nodes = join_all(starts).await;
     for (proxy, gateway) in proxies.iter().zip(&nodes[INGESTS + PROJECTORS..]) {
         proxy.forward_to(gateway.public);
+    }
+    for (proxy, ingest) in proxies[BEFORE_INGEST..].iter().zip(&nodes) {
+        proxy.forward_to(ingest.public);
     }
     Stage {
         nodes: Arc::new(nodes.into_iter().map(Mutex::new).collect()),
         servers: Arc::new(servers),
         proxies: Arc::new(proxies),
         board: Arc::new(Board::new(clients)),
+        disturbances,
         findings: findings.clone(),
         flags,
         dir: dir.to_owned(),
     }
 }
 
-/// Straight to the nodes, as `system`.
-async fn apis(stage: &Stage, first: usize, count: usize) -> Vec<Api> {
+/// Straight to the gateways, as `system`.
+async fn gateways(stage: &Stage) -> Vec<Api> {
     let mut apis = Vec::new();
-    for node in &stage.nodes[first..first + count] {
+    for node in &stage.nodes[INGESTS + PROJECTORS..] {
         apis.push(Api::new(
             &format!("http://{}", node.lock().await.public),
             ADMIN_TOKEN,

@@ -24,12 +24,23 @@ pub use turner::CUT_WHILE_EXCHANGED;
 
 use super::findings::Findings;
 use super::load::{CANARY, text};
+use super::process::WITHOUT_KEEP_ALIVES;
 use crate::api::Api;
 use crate::stream::{Carrier, Ended, Frame, Streaming};
 use plan::Plan;
 
 /// How long a client waits for any frame: keep-alives come every 2 s.
 const SILENCE_MAX: Duration = Duration::from_secs(8);
+/// The same where keep-alives are off: only what is to be said is said, and a hanging stream hangs.
+const SILENCE_UNTOLD_MAX: Duration = Duration::from_secs(3_600);
+/// Why a stream is not taken in that may be tried again.
+const REFUSALS: [&str; 5] = [
+    "no room",
+    "about to stop",
+    "as it may have",
+    "try again",
+    "still reading",
+];
 /// How long it waits for a connection.
 const CONNECT_MAX: Duration = Duration::from_secs(6);
 /// Milliseconds before it connects again.
@@ -213,7 +224,12 @@ impl Viewer {
         let connection = Some((gateway, self.since));
         self.board
             .update(self.number, |status| status.connection = connection);
-        let over = self.follow(&mut stream, stop, until).await;
+        let silence_max = if gateway == WITHOUT_KEEP_ALIVES {
+            SILENCE_UNTOLD_MAX
+        } else {
+            SILENCE_MAX
+        };
+        let over = self.follow(&mut stream, stop, until, silence_max).await;
         self.board.update(self.number, |status| status.connection = None);
         if let Seen::Devices(map) = &mut self.seen {
             map.resumed();
@@ -229,22 +245,24 @@ impl Viewer {
         stream: &mut Streaming,
         stop: &mut watch::Receiver<bool>,
         until: Until,
+        silence_max: Duration,
     ) -> Over {
-        let mut documents = 0;
+        let (mut frames, mut documents) = (0, 0);
         let mut end: Option<Instant> = None;
         loop {
             let next = tokio::select! {
-                next = timeout(SILENCE_MAX, stream.next()) => next,
+                next = timeout(silence_max, stream.next()) => next,
                 () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => return Over::Complete,
                 changed = stop.changed(), if until != Until::End => {
                     changed.expect("the run goes on");
                     return Over::Stopped;
                 }
             };
-            let frame = match self.received(next) {
+            let frame = match self.received(next, frames) {
                 Ok(frame) => frame,
                 Err(over) => return over,
             };
+            frames += 1;
             let is_end = frame.kind == "caught_up";
             documents += usize::from(documents::is_of_snapshot(&frame));
             match until {
@@ -257,14 +275,17 @@ impl Viewer {
     }
 
     /// Takes in what came next, unless the connection is over with that.
-    fn received(&mut self, next: Result<Result<Frame, Ended>, Elapsed>) -> Result<Frame, Over> {
+    fn received(
+        &mut self,
+        next: Result<Result<Frame, Ended>, Elapsed>,
+        frames_before: u64,
+    ) -> Result<Frame, Over> {
         match next {
             Ok(Ok(frame)) => {
                 self.take(&frame);
                 match frame.kind.as_str() {
                     "caught_up" => self.is_live(),
-                    // Not taken in: a herd, or a gateway that is ending.
-                    "fault" => return Err(Over::Refused),
+                    "fault" => return Err(self.faulted(&frame, frames_before)),
                     _ => {}
                 }
                 Ok(frame)
@@ -282,6 +303,19 @@ impl Viewer {
                 Err(Over::Cut)
             }
         }
+    }
+
+    /// Not taken in, as by a 503: a herd, a gateway that is about to stop, or one that cannot tell yet where the stream
+    /// should run. Nothing else is told so; what was taken in is ended without a word, or for cause, and there is none.
+    fn faulted(&self, frame: &Frame, frames_before: u64) -> Over {
+        let reason = text(&frame.data, "reason");
+        if frames_before == 0 && REFUSALS.iter().any(|refusal| reason.contains(refusal)) {
+            self.refused(&Ended::Status(503, reason));
+            return Over::Refused;
+        }
+        let evidence = format!("{}: {frame:?}, after {frames_before} frames", self.named());
+        self.findings.violation("a stream is closed", evidence);
+        Over::Cut
     }
 
     fn is_live(&mut self) {

@@ -38,7 +38,7 @@ pub(super) fn run(rig: &Rig) -> Result<Option<Row>, Error> {
 }
 
 /// Produces `records` to a topic of its own; records a second.
-pub(in crate::scenario) fn produce(rig: &Rig, topic: &str, records: u64) -> Result<f64, Error> {
+fn produce(rig: &Rig, topic: &str, records: u64) -> Result<f64, Error> {
     let series = Series::new(0, super::DEVICES, BYTES);
     let (path, mut lines, at_us) = (rig.path("lines"), Vec::new(), (rig.clock)());
     (0..LINES).for_each(|index| series.write(index, at_us, &mut lines));

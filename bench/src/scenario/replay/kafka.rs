@@ -1,9 +1,10 @@
-//! Replay from Kafka, against Kafka's own ConsumerPerformance on the same core of the same machine.
+//! Replay from Kafka, against a bare consumer of the same records on the same core.
+
+use jiff::Timestamp;
 
 use crate::error::Error;
 use crate::figures::Row;
 use crate::rig::Rig;
-use crate::scenario::ingest::produce;
 use crate::server;
 
 pub(super) fn run(rig: &Rig) -> Result<Option<Row>, Error> {
@@ -13,14 +14,18 @@ pub(super) fn run(rig: &Rig) -> Result<Option<Row>, Error> {
     let server = rig.kafka(&arguments)?;
     let events = super::events(rig);
     let tenant = rig.tenant();
+    // Earlier scenarios wrote to the topic too: both sides begin where this one does.
+    let since_s = (rig.clock)() / 1_000_000;
+    let since = Timestamp::from_second(since_s).map_err(|error| Error::Unreadable {
+        what: "the clock".to_owned(),
+        text: error.to_string(),
+    })?;
+    let (since, since_ms) = (since.to_string(), (since_s * 1_000).to_string());
     super::fill(rig, &server, &tenant, events)?;
-    // A topic of its own, with as many records of the same content.
-    let topic = rig.tenant();
-    produce(rig, &topic, events)?;
     let (mut products, mut limits) = (Vec::new(), Vec::new());
     for _ in 0..rig.options.runs() {
-        products.push(super::replay(rig, &server, &tenant, events)?);
-        limits.push(consume(rig, &topic, events)?);
+        products.push(super::replay(rig, &server, &tenant, &since, events)?);
+        limits.extend(consume(rig, &tenant, &since_ms, events)?);
     }
     server.end()?;
     let variant = "kafka, 1 client";
@@ -28,40 +33,28 @@ pub(super) fn run(rig: &Rig) -> Result<Option<Row>, Error> {
         variant,
         &products,
         limits,
-        "ConsumerPerformance, same core",
+        "a bare rdkafka consumer, same core",
         events,
     )))
 }
 
-/// Consumes `records` of `topic`; records a second, the time to join a group left out.
-fn consume(rig: &Rig, topic: &str, records: u64) -> Result<f64, Error> {
+/// One run of the bare consumer: events a second.
+fn consume(rig: &Rig, tenant: &str, since_ms: &str, events: u64) -> Result<Vec<f64>, Error> {
     let broker = rig.options.kafka.as_deref().unwrap_or_default();
+    let events_text = events.to_string();
     let arguments = [
-        "ConsumerPerformance",
-        "--bootstrap-server",
+        "limit-consume",
+        "--kafka",
         broker,
-        "--topic",
-        topic,
-        "--messages",
-        &records.to_string(),
-        "--group",
-        &rig.tenant(),
-        "--hide-header",
-        "--timeout",
-        "20000",
+        "--tenant",
+        tenant,
+        "--since-ms",
+        since_ms,
+        "--events",
+        &events_text,
+        "--runs",
+        "1",
     ];
-    let output = server::kafka_tool(rig.cores, &rig.options.kafka_tool, &arguments)?;
-    // start, end, MB, MB/s, records, records/s, rebalance ms, fetch ms, fetch MB/s, fetch records/s
-    let rate = output.lines().rev().find_map(|line| {
-        let columns: Vec<&str> = line.split(", ").collect();
-        if columns.len() < 10 {
-            None
-        } else {
-            columns.last()?.trim().parse().ok()
-        }
-    });
-    rate.ok_or(Error::Unreadable {
-        what: "ConsumerPerformance".to_owned(),
-        text: output,
-    })
+    let output = server::limit_output(rig.cores, &arguments.map(str::to_owned))?;
+    super::read_rates(&output, events)
 }

@@ -48,11 +48,10 @@ impl Places {
         let address = self.counted(peer.ip());
         if let Some(address) = address {
             let mut by_address = self.by_address.lock();
-            let held = by_address.entry(address).or_default();
-            if *held >= self.per_address_max {
+            if by_address.get(&address).copied().unwrap_or_default() >= self.per_address_max {
                 return None;
             }
-            *held += 1;
+            *by_address.entry(address).or_default() += 1;
         }
         self.connections.inc();
         Some(Place {

@@ -1,5 +1,5 @@
 //! Clients that behave: one sender of fifty events a second, ten streams, and how long an event takes
-//! from being sent to being had.
+//! from when it was due to be sent to being had.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tests::api::{Api, reading};
 use tests::stream::{Carrier, Streaming};
+use tests::wait;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
 
@@ -21,10 +22,10 @@ pub(super) struct Good {
 
 #[derive(Default)]
 struct Shared {
-    /// When each event was sent.
-    sent: Mutex<Vec<Instant>>,
-    /// Milliseconds.
-    taken: Mutex<Vec<f64>>,
+    /// When each event was due: an answer that is late delays the next sending, and that delay counts.
+    due: Mutex<Vec<Instant>>,
+    /// The event, and milliseconds until a stream had it.
+    taken: Mutex<Vec<(usize, f64)>>,
 }
 
 pub(super) struct Latency {
@@ -51,13 +52,23 @@ impl Good {
         Self { shared, tasks }
     }
 
-    /// Latency of what arrives during `phase`.
+    /// Latency of every event that was sent during `phase`, to every stream: what is missing is waited for.
     pub(super) async fn during(&self, phase: impl Future<Output = ()>) -> Latency {
-        self.shared.taken.lock().clear();
+        let first = self.shared.due.lock().len();
         phase.await;
-        let mut taken = std::mem::take(&mut *self.shared.taken.lock());
+        let end = self.shared.due.lock().len();
+        let of_phase = || {
+            let taken = self.shared.taken.lock();
+            let of_phase = taken.iter().filter(|(n, _)| (first..end).contains(n));
+            of_phase.map(|(_, ms)| *ms).collect::<Vec<f64>>()
+        };
+        let mut taken = wait::until("every stream has every event", || async {
+            let taken = of_phase();
+            (taken.len() == (end - first) * STREAMS).then_some(taken)
+        })
+        .await;
         taken.sort_by(f64::total_cmp);
-        assert!(!taken.is_empty(), "nothing arrived");
+        assert!(!taken.is_empty(), "nothing was sent");
         let at = |part: f64| taken[((taken.len() - 1) as f64 * part) as usize];
         Latency {
             p50: at(0.5),
@@ -73,8 +84,8 @@ impl Good {
 async fn send(api: Api, shared: Arc<Shared>) {
     let mut every = interval(SENT_EVERY);
     for n in 0.. {
-        every.tick().await;
-        shared.sent.lock().push(Instant::now());
+        let due = every.tick().await;
+        shared.due.lock().push(due);
         api.send_events(&[reading("good", n)]).await;
     }
 }
@@ -85,7 +96,7 @@ async fn listen(mut stream: Streaming, shared: Arc<Shared>) {
             continue;
         }
         let n = frame.data["fields"]["n"].as_u64().expect("a number") as usize;
-        let sent = shared.sent.lock()[n];
-        shared.taken.lock().push(sent.elapsed().as_secs_f64() * 1e3);
+        let due = shared.due.lock()[n];
+        shared.taken.lock().push((n, due.elapsed().as_secs_f64() * 1e3));
     }
 }

@@ -11,6 +11,7 @@ use rand::rngs::SmallRng;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::super::disturbances::{Disturbance, Disturbances};
 use super::super::faults;
 use super::super::findings::Findings;
 use super::super::process::{Flags, Node};
@@ -25,8 +26,19 @@ pub const INGESTS: usize = 2;
 pub const PROJECTORS: usize = 2;
 /// Gateways, the last.
 pub const GATEWAYS: usize = 2;
-/// One before each gateway, one before each broker, one before the CQL server.
-pub(super) const PROXIES: usize = GATEWAYS + BROKERS + 1;
+/// What the proxies are before: gateways, brokers, the CQL server, ingest nodes.
+pub const PROXIES: [&str; GATEWAYS + BROKERS + 1 + INGESTS] = [
+    "gateway-1",
+    "gateway-2",
+    "kafka-1",
+    "kafka-2",
+    "kafka-3",
+    "cql",
+    "ingest-1",
+    "ingest-2",
+];
+/// The first of those before ingest nodes.
+pub const BEFORE_INGEST: usize = GATEWAYS + BROKERS + 1;
 /// How long an armed point waits for somebody to pass.
 const POINT_MAX: Duration = Duration::from_secs(6);
 /// Between two outages of brokers: the one that comes back catches up.
@@ -49,6 +61,8 @@ pub struct Stage {
     pub proxies: Arc<Vec<Proxy>>,
     /// The clients.
     pub board: Arc<Board>,
+    /// What is done to the servers.
+    pub disturbances: Disturbances,
     /// What did not hold.
     pub findings: Findings,
     /// How nodes are told of the servers.
@@ -85,12 +99,14 @@ impl Stage {
             Action::KillCql(pause) => self.outage("kill", "start", "cql", pause).await,
             Action::FreezeCql(pause) => self.outage("freeze", "thaw", "cql", pause).await,
             Action::Stall(proxy, pause) => {
-                self.trouble_of_proxy(proxy, "stalled connections");
+                let _disturbance = self.trouble_of_proxy(proxy, "stalled connections");
                 self.proxies[proxy].stall(pause).await;
+                findings.count(format!("stalls of {}", PROXIES[proxy]), 1);
             }
             Action::Cut(proxy) => {
-                self.trouble_of_proxy(proxy, "cut connections");
+                let _disturbance = self.trouble_of_proxy(proxy, "cut connections");
                 self.proxies[proxy].cut();
+                findings.count(format!("cuts of {}", PROXIES[proxy]), 1);
             }
             Action::Rebuild(interrupted) => {
                 rebuild::run(self, interrupted, SmallRng::seed_from_u64(seed)).await;
@@ -109,15 +125,22 @@ impl Stage {
     pub async fn kill(&self, node: usize, pause: Duration, what: &str) {
         let mut guard = self.nodes[node].lock().await;
         self.note(node, what);
-        guard.kill().await;
-        self.findings.count("kills", 1);
-        self.findings.count(format!("kills of {}", guard.name), 1);
+        self.strike(&mut guard).await;
         tokio::time::sleep(pause).await;
         guard.start_again().await;
     }
 
+    /// `kill -9`.
+    pub async fn strike(&self, node: &mut Node) {
+        if node.kill().await {
+            self.findings.count("kills", 1);
+            self.findings.count(format!("kills of {}", node.name), 1);
+        }
+    }
+
     /// A broker or the CQL server is `down`ed, and `up` again after a pause.
     pub async fn outage(&self, down: &str, up: &str, server: &str, pause: Duration) {
+        let _disturbance = self.disturbances.begin();
         if let Err(error) = self.servers.tell(down, server).await {
             self.findings
                 .violation("the harness fails", format!("{down} {server}: {error}"));
@@ -197,10 +220,25 @@ impl Stage {
         }
     }
 
-    fn trouble_of_proxy(&self, proxy: usize, what: &str) {
+    /// Clients are told; what is between nodes and servers disturbs these.
+    fn trouble_of_proxy(&self, proxy: usize, what: &str) -> Option<Disturbance> {
         if proxy < GATEWAYS {
             self.board.trouble(proxy, what);
         }
+        (GATEWAYS..BEFORE_INGEST)
+            .contains(&proxy)
+            .then(|| self.disturbances.begin())
+    }
+}
+
+/// What kind of node it is.
+pub(super) const fn role_of(node: usize) -> &'static str {
+    if node < INGESTS {
+        "ingest"
+    } else if node < INGESTS + PROJECTORS {
+        "projector"
+    } else {
+        "gateway"
     }
 }
 

@@ -8,12 +8,19 @@ use schemas::event::Status;
 
 use crate::outage::findings::Findings;
 use crate::outage::process::{OFFLINE_AFTER, STALE_AFTER};
-use crate::outage::truth::{Logged, Reaction, Truth};
+use crate::outage::truth::{Device, Logged, Reaction, Stated, Truth};
+
+/// What a run must have shown.
+const ACROSS: &str = "silences called OFFLINE by a projector that did not see them begin";
 
 /// Whoever is called STALE or OFFLINE was silent for so long, and each silence is spoken of once. A verdict that
 /// a sign of life overtook on its way into the log is void or, if the sign was received in time, contradicted.
 /// How late a verdict comes says nothing: a projector that was away, or behind, has to look for a while first.
-pub fn silences(truth: &Truth, findings: &Findings) {
+///
+/// Every projector was killed at `handed_over`, between the last events and the end of the silence after them: who
+/// decides it did not see it begin.
+pub fn silences(truth: &Truth, handed_over: Micros, findings: &Findings) {
+    let mut handed = 0;
     for (device, logged) in &truth.events {
         let mut silence = Silence::default();
         for event in logged {
@@ -28,12 +35,44 @@ pub fn silences(truth: &Truth, findings: &Findings) {
             let problem = format!("{device:?}: it lived, and nobody contradicts {verdict:?}");
             findings.violation("a verdict of silence is wrong", problem);
         }
+        for verdict in &silence.void {
+            if let Some(change) = change_of(truth, device, verdict) {
+                let problem = format!("{device:?}: it lived, and {verdict:?} made {change:?}");
+                findings.violation("a verdict of silence is wrong", problem);
+            }
+        }
+        handed += logged.iter().filter(|event| crosses(event, handed_over)).count() as u64;
+        findings.count("verdicts of silence that were void", silence.void.len() as u64);
         findings.count("verdicts of silence", silence.verdicts);
         findings.count(
             "verdicts of silence overtaken by a sign of life",
             silence.overtaken,
         );
     }
+    findings.count(ACROSS, handed);
+    if handed == 0 {
+        findings.violation("not shown", ACROSS.to_owned());
+    }
+}
+
+/// Whether a silence that began before `handed_over` is called OFFLINE after it.
+fn crosses(event: &Logged, handed_over: Micros) -> bool {
+    let offline = Reaction::Presence {
+        status: Some(Status::Offline),
+        of_silence: true,
+    };
+    let since = event.occurred_at - micros(OFFLINE_AFTER);
+    event.reaction == Some(offline) && since < handed_over && handed_over < event.received_at
+}
+
+/// What an event did to the state of its device, if anything.
+fn change_of<'a>(truth: &'a Truth, device: &Device, event: &Logged) -> Option<&'a Stated> {
+    let mut changes = truth.states.get(device).into_iter().flatten();
+    changes.find(|change| change.source == event.offset)
+}
+
+fn micros(duration: Duration) -> Micros {
+    Micros::try_from(duration.as_micros()).unwrap_or(Micros::MAX)
 }
 
 /// One device, from the beginning of its log on.
@@ -43,10 +82,14 @@ struct Silence<'a> {
     known: BTreeSet<&'a str>,
     /// When signs of life were received.
     heard: BTreeSet<Micros>,
+    /// When the device at hand, since it was made, was heard last.
+    seen: Option<Micros>,
     /// What the silence at hand was called, by which event.
     told: BTreeMap<Status, &'a str>,
     /// A verdict on a device that was heard in time.
     owed: Option<&'a Logged>,
+    /// Verdicts on a device that was heard since: the fold passes over them.
+    void: Vec<&'a Logged>,
     verdicts: u64,
     overtaken: u64,
 }
@@ -58,12 +101,14 @@ impl<'a> Silence<'a> {
         }
         if event.kind == "deleted" {
             self.known.clear();
+            self.seen = None;
             self.told.clear();
             self.owed = None;
             return Ok(());
         }
         if event.is_life {
             self.heard.insert(event.received_at);
+            self.seen = self.seen.max(Some(event.received_at));
             self.told.clear();
         }
         let Some(Reaction::Presence { status, of_silence }) = event.reaction else {
@@ -83,8 +128,7 @@ impl<'a> Silence<'a> {
     /// The time that a verdict speaks of ended at `occurred_at`; it was given at `received_at`.
     fn verdict(&mut self, event: &'a Logged, status: Status, after: Duration) -> Result<(), String> {
         self.verdicts += 1;
-        let after = Micros::try_from(after.as_micros()).unwrap_or(Micros::MAX);
-        let since = event.occurred_at - after;
+        let since = event.occurred_at - micros(after);
         let Some(seen) = self.heard.last().filter(|_| self.heard.contains(&since)) else {
             return Err(format!("there was no sign of life at {since}"));
         };
@@ -93,6 +137,9 @@ impl<'a> Silence<'a> {
         }
         if *seen > event.occurred_at {
             self.overtaken += 1;
+            if self.seen.is_some_and(|seen| seen > event.occurred_at) {
+                self.void.push(event);
+            }
             return Ok(());
         }
         if let Some(before) = self.told.insert(status, &event.id) {
@@ -112,6 +159,7 @@ impl<'a> Silence<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
     const SECOND: Micros = 1_000_000;
 
     fn logged(id: &str, received_at: Micros, reaction: Option<(Status, Micros)>) -> Logged {
@@ -195,5 +243,49 @@ mod tests {
             sign("b", 105),
             said("s", 106, Status::Stale, 104)
         ]));
+    }
+
+    /// What is found in a log of one device whose verdict `changes` its state.
+    fn found(log: &[Logged], handed_over: Micros, changes: bool) -> Findings {
+        let device = ("fleet".to_owned(), "bus-1".to_owned());
+        let mut truth = Truth::default();
+        for (offset, event) in (0..).zip(log) {
+            let event = Logged {
+                offset,
+                ..event.clone()
+            };
+            if changes && event.reaction.is_some() {
+                truth.states.entry(device.clone()).or_default().push(Stated {
+                    offset: 0,
+                    source: offset,
+                    document: None,
+                });
+            }
+            truth.events.entry(device.clone()).or_default().push(event);
+        }
+        let findings = Findings::default();
+        silences(&truth, handed_over * SECOND, &findings);
+        findings
+    }
+
+    #[test]
+    fn a_void_verdict_changes_nothing() {
+        let log = [
+            sign("a", 90),
+            said("o", 99, Status::Offline, 98),
+            sign("b", 100),
+            sign("c", 105),
+            said("s", 106, Status::Stale, 104),
+        ];
+        assert!(found(&log, 95, false).none());
+        assert!(!found(&log, 95, true).none());
+    }
+
+    #[test]
+    fn a_silence_that_no_hand_over_falls_into_shows_nothing() {
+        let log = [sign("a", 90), said("o", 99, Status::Offline, 98)];
+        assert!(found(&log, 95, true).none());
+        assert!(!found(&log, 89, true).none());
+        assert!(!found(&log, 100, true).none());
     }
 }
