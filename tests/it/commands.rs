@@ -211,7 +211,7 @@ async fn who_may_not_command_is_told_so_only_where_it_may_see_the_device() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_command_is_refused() {
-    let world = World::with(|config| config.native.commands_open_max = 2).await;
+    let world = World::with(|config| config.native.commands.open_max = 2).await;
     let cursor = world.admin.send_events(&[reading("bus", 1)]).await;
     world
         .admin

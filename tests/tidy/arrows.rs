@@ -52,7 +52,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "bench",
-        &["schemas", "journal", "state", "gateway", "embedded", "node"],
+        &[
+            "schemas", "journal", "state", "query", "gateway", "embedded", "node",
+        ],
     ),
 ];
 

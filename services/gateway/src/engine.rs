@@ -405,6 +405,8 @@ fn environment(
         access: Arc::clone(&access),
         page_documents: settings.page_documents.max(1),
         events: OnceLock::new(),
+        commands: settings.commands.clone(),
+        clock: Arc::clone(&clock),
         reset_slack_ms: i64::try_from(settings.reset_slack.as_millis()).unwrap_or(i64::MAX),
     });
     let (lookups, answered) = Lookups::new(settings, Arc::clone(&sources));

@@ -4,6 +4,7 @@
 //! for each connection a cursor. It keeps nothing that another gateway would need. What a stream wants
 //! is a [`Subscription`]; how it is spelled on the wire is a [`Dialect`]'s business.
 
+mod commands;
 pub mod desk;
 pub mod device_socket;
 pub mod dialect;
@@ -15,6 +16,7 @@ pub mod open;
 pub mod settings;
 pub mod subscription;
 
+pub use commands::CommandLimits;
 pub use desk::{Desk, DeskSettings};
 pub use device_socket::{DeviceSocketSettings, DeviceSockets};
 pub use dialect::Dialect;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use journal::Traces;
 
+use crate::commands::CommandLimits;
+
 /// Settings of the delivery engine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -43,6 +45,8 @@ pub struct Settings {
     pub block_queue_max: usize,
     /// Bytes of blocks a second that one tenant's streams may have read, in this process.
     pub catch_up_bytes_per_s: u64,
+    /// What commands may be that clients of dialects send.
+    pub commands: CommandLimits,
     /// Pages of snapshots read at the same time.
     pub page_reads_max: usize,
     /// Requests for pages that may wait.
@@ -116,6 +120,7 @@ impl Default for Settings {
             block_reads_max: 8,
             block_queue_max: 4_096,
             catch_up_bytes_per_s: 64 << 20,
+            commands: CommandLimits::default(),
             page_reads_max: 16,
             page_queue_max: 4_096,
             page_documents: 64,

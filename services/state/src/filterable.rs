@@ -120,12 +120,10 @@ impl<'d> Filterable<'d> {
             return Some(Found::Container);
         };
         let value = match &**name {
-            "value" => match &entity.value {
-                Scalar::Json(_) => return in_json(self.json_entities().get(&**id)?, below),
-                scalar => {
-                    return of_scalar(scalar).filter(|_| below.is_empty());
-                }
-            },
+            "value" if matches!(entity.value, Scalar::Json(_)) => {
+                return in_json(self.json_entities().get(&**id)?, below);
+            }
+            "value" => return of_scalar(&entity.value).filter(|_| below.is_empty()),
             "source" => Value::Text(&entity.source),
             "at" => Value::Timestamp(entity.at),
             _ => return None,

@@ -122,6 +122,19 @@ impl World {
         }]);
     }
 
+    /// A sender's retry.
+    fn send_again(&mut self, back: usize) {
+        let again = self
+            .sent
+            .len()
+            .checked_sub(back + 1)
+            .and_then(|index| self.sent.get(index));
+        if let Some(mut event) = again.cloned() {
+            event.received_at = self.received();
+            self.send(event);
+        }
+    }
+
     /// Closes by hand an alert that a rule opened.
     fn close(&mut self, back: usize) {
         let opened = alerts::opened(self);
@@ -165,17 +178,7 @@ impl World {
                 event.occurred_at -= ago * SECOND;
                 self.send(event);
             }
-            Step::Again { back } => {
-                let again = self
-                    .sent
-                    .len()
-                    .checked_sub(back + 1)
-                    .and_then(|index| self.sent.get(index));
-                if let Some(mut event) = again.cloned() {
-                    event.received_at = self.received();
-                    self.send(event);
-                }
-            }
+            Step::Again { back } => self.send_again(*back),
             Step::Close { back } => self.close(*back),
             Step::Rule { is_put } => {
                 let rule = alerts::rule(TENANTS[0], alerts::FICKLE, alerts::FICKLE_WHEN);

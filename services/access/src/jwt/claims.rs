@@ -53,8 +53,12 @@ impl Claims {
         if settings.issuer.is_some() && settings.issuer != self.issuer {
             return Err(Denied::Unknown);
         }
-        let is_for_us = |audience: &Box<str>| self.audience.contains(audience);
-        if !settings.audience.is_empty() && !settings.audience.iter().any(is_for_us) {
+        let is_for_us = settings.audience.is_empty()
+            || settings
+                .audience
+                .iter()
+                .any(|audience| self.audience.contains(audience));
+        if !is_for_us {
             return Err(Denied::Unknown);
         }
         let soon = now.saturating_add(micros(settings.leeway));

@@ -130,7 +130,8 @@ pub enum Ask {
         /// At most so many.
         limit: usize,
     },
-    /// Send a command. Whoever asks has seen to it that the client may.
+    /// Send a command, which expires as any that does not say when. Whoever asks has seen to it that the
+    /// client may.
     Command {
         /// To which device.
         device: Box<str>,
@@ -168,6 +169,8 @@ pub enum Answer {
     History(HistoryPage),
     /// To [`Ask::Command`]: its id, once the command is durable.
     Commanded(Box<str>),
+    /// To [`Ask::Command`]: why it was not taken.
+    Refused(Box<str>),
     /// To [`Ask::Alerts`].
     Alerts(Vec<StandingAlert>),
     /// The state does not answer at present.

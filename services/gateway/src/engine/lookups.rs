@@ -8,7 +8,7 @@ mod resets;
 use std::sync::{Arc, OnceLock};
 
 use access::{EventSink, Scope};
-use journal::{Journal, Offset, Partition, Topic};
+use journal::{Clock, Journal, Offset, Partition, Topic};
 use state::{Store, Stored};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -17,6 +17,7 @@ use super::Token;
 use super::ends::Ends;
 use super::mailbox::{Mailbox, Reply};
 use super::schedule::{Schedule, Turn};
+use crate::commands::CommandLimits;
 use crate::dialect::{Answer, Ask};
 use crate::settings::Settings;
 use crate::subscription::{DeviceSet, ResetReason, TenantScope};
@@ -115,6 +116,8 @@ pub(crate) struct Sources {
     pub(crate) page_documents: usize,
     /// Takes events, where this process has an ingest.
     pub(crate) events: OnceLock<Arc<dyn EventSink>>,
+    pub(crate) commands: CommandLimits,
+    pub(crate) clock: Clock,
     pub(crate) reset_slack_ms: i64,
 }
 

@@ -1,19 +1,17 @@
 //! Events that the API itself makes of what a caller asks: commands, steps of alerts, deletions. They go the
 //! way of all events, through one admission, under the caller's name.
 
-use std::sync::Arc;
-
 use access::events::{Accepted, Reason};
 use access::http::Problem;
-use access::{Principal, Rejection, Role, Scope, Submission};
+use access::{Rejection, Submission};
 use http::StatusCode;
 use journal::{Offset, Partition, Topic};
-use schemas::Micros;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 use state::Stored;
 
 use super::{Caller, Native, no_device};
+use crate::commands::acting;
 
 impl Native {
     /// Appends one event of `device` for a caller whose right to it was judged.
@@ -91,16 +89,6 @@ impl Caller {
     }
 }
 
-/// The caller, entitled to the one event that it was found to be entitled to.
-fn acting(caller: &Principal, tenant: &str, device: &str) -> Principal {
-    Principal {
-        role: Role::Admin,
-        tenant: Some(tenant.into()),
-        devices: Scope::Devices(Arc::new([device.into()].into())),
-        ..caller.clone()
-    }
-}
-
 pub(super) fn refused(rejection: &Rejection) -> Problem {
     let detail = rejection.error.as_str();
     match rejection.reason {
@@ -109,11 +97,4 @@ pub(super) fn refused(rejection: &Rejection) -> Problem {
         Reason::RateLimited => Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(1),
         Reason::Retry => Problem::unavailable(detail, 1).with("retry", true),
     }
-}
-
-/// A time as events have it.
-pub(super) fn time(at: Micros) -> Value {
-    let mut text = Vec::with_capacity(32);
-    schemas::json::write_time(at, &mut text);
-    serde_json::from_slice(&text).unwrap_or_default()
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::commands::CommandLimits;
+
 /// Settings of the native API's requests.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NativeSettings {
@@ -24,12 +26,8 @@ pub struct NativeSettings {
     pub body_bytes_max: usize,
     /// How long a body may take to arrive.
     pub body_within: Duration,
-    /// Commands of one device that are open at once.
-    pub commands_open_max: usize,
-    /// A command that does not say when it expires lives so long.
-    pub command_lifetime: Duration,
-    /// A command lives at most so long.
-    pub command_lifetime_max: Duration,
+    /// What commands may be.
+    pub commands: CommandLimits,
     /// Rows of history that are read to answer one request about commands or alerts.
     pub history_rows_max: usize,
     /// Documents that are looked at for alerts in one request.
@@ -48,9 +46,7 @@ impl Default for NativeSettings {
             settle_max: Duration::from_secs(1),
             body_bytes_max: 256 << 10,
             body_within: Duration::from_secs(10),
-            commands_open_max: 100,
-            command_lifetime: Duration::from_secs(86_400),
-            command_lifetime_max: Duration::from_secs(30 * 86_400),
+            commands: CommandLimits::default(),
             history_rows_max: 10_000,
             alert_documents_max: 100_000,
         }

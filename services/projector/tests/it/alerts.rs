@@ -55,11 +55,12 @@ async fn log(world: &World) -> Vec<Event> {
 
 /// The alerts that a rule opened, each once.
 async fn opened(world: &World, rule: &str) -> BTreeSet<Box<str>> {
-    let of_rule = |event: Event| match event.body {
-        Body::Alert(alert) if alert.status == AlertStatus::Open && alert.alert_id.starts_with(rule) => {
-            Some(alert.alert_id)
-        }
-        _ => None,
+    let of_rule = |event: Event| {
+        let Body::Alert(alert) = event.body else {
+            return None;
+        };
+        let opens = alert.status == AlertStatus::Open && alert.alert_id.starts_with(rule);
+        opens.then_some(alert.alert_id)
     };
     log(world).await.into_iter().filter_map(of_rule).collect()
 }

@@ -134,12 +134,13 @@ fn every_place_that_the_api_shows_is_read_as_it_shows_it() {
             }
             Json::Number(shown) => assert_eq!(value, Value::Float(shown.as_f64().unwrap()), "{field}"),
             // A time is shown in milliseconds and read in full.
-            Json::String(shown) => match value {
-                Value::Timestamp(at) => {
+            Json::String(shown) => {
+                if let Value::Timestamp(at) = value {
                     assert_eq!(query::parse_timestamp(shown), Some(at / 1_000 * 1_000), "{field}");
+                } else {
+                    assert_eq!(value, Value::Text(shown), "{field}");
                 }
-                other => assert_eq!(other, Value::Text(shown), "{field}"),
-            },
+            }
         }
         assert!(!is_container || value == Value::Absent, "{field}");
     }

@@ -1,7 +1,14 @@
 //! What a key covers, and commands.
 
-use serde_json::json;
+use std::time::Duration;
+
+use node::config::Config;
+use serde_json::{Value, json};
+use tests::api::reading;
+use tests::device::Device;
 use tests::fixture::fixture;
+use tests::socket::Socket;
+use tests::wait::until;
 use tests::world::World;
 
 use super::connected;
@@ -107,5 +114,71 @@ async fn a_command_needs_scope_and_permission() {
         assert_eq!(socket.next().await, json!({"type": "error", "message": text}));
     }
     assert!(world.sent().await.is_empty());
+    world.end().await;
+}
+
+/// A world with device `ABC123`, and the socket of somebody who may command it.
+async fn commanding(configure: impl FnOnce(&mut Config)) -> (World, Socket) {
+    let world = World::with(configure).await;
+    let body = json!({"role": "user", "devices": ["ABC123"], "permissions": ["command"]});
+    let socket = connected(&world.client(body).await, "").await;
+    let cursor = world.admin.send_events(&[reading("ABC123", 1)]).await;
+    world
+        .admin
+        .get(&format!("/v1/devices/ABC123?min_cursor={cursor}"))
+        .await;
+    (world, socket)
+}
+
+fn command() -> Value {
+    json!({"type": "command", "hardwareId": "ABC123", "command": "lock", "params": {"password": "hunter2"}})
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_goes_down_the_socket_of_its_device_with_its_secrets() {
+    let (world, mut socket) = commanding(|_| {}).await;
+    let mut device = Device::connect(&world.admin, "ABC123").await;
+    socket.send(&command()).await;
+    let sent = socket.next().await;
+    let received = device.command().await;
+    assert_eq!(received["command_id"], sent["commandId"]);
+    assert_eq!(received["input"], json!({"password": "hunter2"}));
+    let shown = world.admin.get("/v1/devices/ABC123/commands").await.json;
+    assert_eq!(shown["commands"][0]["input"], json!({"password": "********"}));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_nobody_answers_expires() {
+    let (world, mut socket) =
+        commanding(|config| config.gateway.commands.lifetime = Duration::from_millis(200)).await;
+    socket.send(&command()).await;
+    let sent = socket.next().await;
+    let path = format!(
+        "/v1/devices/ABC123/commands/{}",
+        sent["commandId"].as_str().expect("an id")
+    );
+    until("the command is expired", || async {
+        (world.admin.get(&path).await.json["status"] == "expired").then_some(())
+    })
+    .await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_takes_only_so_many_commands() {
+    let (world, mut socket) = commanding(|config| config.gateway.commands.open_max = 1).await;
+    socket.send(&command()).await;
+    assert_eq!(socket.next().await["type"], "command_sent");
+    until("the command is open", || async {
+        let document = world.admin.get("/v1/devices/ABC123").await.json;
+        (document["commands"]
+            .as_array()
+            .is_some_and(|open| open.len() == 1))
+        .then_some(())
+    })
+    .await;
+    socket.send(&command()).await;
+    assert_eq!(socket.next().await["type"], "error");
     world.end().await;
 }

@@ -90,8 +90,14 @@ impl Conversation for Talk {
         let Some(Sent { device, command }) = self.commands.pop_front() else {
             return Vec::new();
         };
-        let Answer::Commanded(id) = answer else {
-            return vec![error("The command could not be sent, try again")];
+        let id = match answer {
+            Answer::Commanded(id) => id,
+            Answer::Refused(reason) => return vec![error(&reason)],
+            Answer::Documents(_)
+            | Answer::Counts(_)
+            | Answer::History(_)
+            | Answer::Alerts(_)
+            | Answer::Unavailable => return vec![error("The command could not be sent, try again")],
         };
         let sent = json!({
             "type": "command_sent", "commandId": id, "hardwareId": device, "command": command,

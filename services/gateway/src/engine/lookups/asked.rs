@@ -1,14 +1,14 @@
 //! What conversations ask about the state of their tenant.
 
+use access::events::Reason;
 use access::{Principal, Scope, Submission};
 use futures::future::try_join_all;
 use journal::{Micros, Partition, Placement};
-use schemas::json::write_string;
-use serde_json::value::RawValue;
+use serde_json::value::to_raw_value;
 use state::{Counts, DeviceKey, HistoryPage, HistoryQuery, StoreError, Stored};
-use uuid::Uuid;
 
 use super::Sources;
+use crate::commands::Order;
 use crate::dialect::conversation::StandingAlert;
 use crate::dialect::{Answer, Ask};
 use crate::subscription::TenantScope;
@@ -45,9 +45,11 @@ pub(crate) async fn answer(sources: &Sources, tenant: &TenantScope, scope: &Scop
             command_type,
             input,
             by,
-        } => Ok(tenant
-            .command(&device, &command_type, input.as_deref(), &by)
-            .await),
+        } => {
+            tenant
+                .command(&device, &command_type, input.as_deref(), &by)
+                .await
+        }
     };
     answer.unwrap_or_else(|error| {
         tracing::warn!(%error, "what a client asks cannot be read");
@@ -132,27 +134,35 @@ impl<'a> Tenant<'a> {
         Ok(page)
     }
 
-    async fn command(&self, device: &str, command_type: &str, input: Option<&str>, by: &str) -> Answer {
+    async fn command(
+        &self,
+        device: &str,
+        command_type: &str,
+        input: Option<&str>,
+        by: &str,
+    ) -> Result<Answer, StoreError> {
         let Some(events) = self.sources.events.get() else {
-            return Answer::Unavailable;
+            return Ok(Answer::Unavailable);
         };
-        let id = Uuid::now_v7().to_string();
-        let text = |text: &str| {
-            let mut json = Vec::with_capacity(text.len() + 2);
-            write_string(text, &mut json);
-            String::from_utf8_lossy(&json).into_owned()
-        };
-        let mut event = format!(
-            "{{\"kind\":\"command\",\"command_id\":\"{id}\",\"type\":{},\"status\":\"queued\",\"by\":{}",
-            text(command_type),
-            text(by),
-        );
-        if let Some(input) = input {
-            event.push_str(&format!(",\"input\":{input}"));
+        let limits = &self.sources.commands;
+        let stored = self.documents(&[device.into()]).await?;
+        if stored
+            .iter()
+            .any(|stored| stored.document.commands.len() >= limits.open_max)
+        {
+            return Ok(Answer::Refused(limits.too_many().into()));
         }
-        event.push('}');
-        let Ok(item) = RawValue::from_string(event) else {
-            return Answer::Unavailable;
+        let order = Order {
+            command_type: command_type.into(),
+            input: input.and_then(|input| serde_json::from_str(input).ok()),
+            secret: Vec::new(),
+            connection: None,
+            by: by.into(),
+            lifetime: limits.lifetime(),
+        };
+        let (command, event) = order.make((self.sources.clock)());
+        let Ok(item) = to_raw_value(&event) else {
+            return Ok(Answer::Unavailable);
         };
         let submission = Submission {
             tenant: self.name.into(),
@@ -160,14 +170,17 @@ impl<'a> Tenant<'a> {
             items: vec![item],
             traceparent: None,
         };
-        match events.submit(&Principal::system(by), submission).await.pop() {
-            Some(Ok(_)) => Answer::Commanded(id.into()),
-            Some(Err(error)) => {
-                tracing::debug!(%error, "a command was not taken");
-                Answer::Unavailable
-            }
+        let outcome = events.submit(&Principal::system(by), submission).await.pop();
+        Ok(match outcome {
+            Some(Ok(_)) => Answer::Commanded(command.command_id),
+            Some(Err(rejection)) => match rejection.reason {
+                Reason::Invalid | Reason::TooLarge | Reason::Refused => {
+                    Answer::Refused(rejection.error.into())
+                }
+                Reason::Forbidden | Reason::RateLimited | Reason::Retry => Answer::Unavailable,
+            },
             None => Answer::Unavailable,
-        }
+        })
     }
 
     /// Looks through the documents only as long as there is an alert to find.

@@ -135,9 +135,9 @@ impl Native {
         devices: &BTreeSet<Box<str>>,
     ) -> Result<Vec<Stored>, Problem> {
         let placement = self.placement(&caller.tenant);
-        let key = |device: &Box<str>| DeviceKey {
+        let key = |device: &str| DeviceKey {
             tenant: caller.tenant.clone(),
-            device: device.clone(),
+            device: device.into(),
         };
         let keys: Vec<_> = devices
             .iter()

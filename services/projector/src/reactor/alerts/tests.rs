@@ -102,9 +102,11 @@ fn judged(
 }
 
 fn steps(reactions: Vec<Reaction>) -> Vec<(Box<str>, AlertStatus)> {
-    let step = |reaction: Reaction| match reaction.event().body {
-        Body::Alert(alert) => (alert.alert_id, alert.status),
-        other => panic!("{other:?}"),
+    let step = |reaction: Reaction| {
+        let Body::Alert(alert) = reaction.event().body else {
+            panic!("{reaction:?}")
+        };
+        (alert.alert_id, alert.status)
     };
     reactions.into_iter().map(step).collect()
 }

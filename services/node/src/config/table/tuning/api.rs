@@ -54,24 +54,6 @@ pub(super) const SETTINGS: &[Setting] = &[
         native.body_within
     ),
     count!(
-        "api-commands-open-max",
-        "100",
-        "Commands of one device that are open at once",
-        native.commands_open_max
-    ),
-    time!(
-        "api-command-lifetime",
-        "1d",
-        "A command that does not say when it expires lives so long",
-        native.command_lifetime
-    ),
-    time!(
-        "api-command-lifetime-max",
-        "30d",
-        "A command lives at most so long",
-        native.command_lifetime_max
-    ),
-    count!(
         "api-history-rows-max",
         "10000",
         "Rows of history that are read to answer one request about commands or alerts",

@@ -83,14 +83,53 @@ pub(super) const SETTINGS: &[Setting] = &[
         ..BASE
     },
     Setting {
+        name: "command-open-max",
+        metavar: "N",
+        default: "100",
+        help: "Commands of one device that are open at once",
+        apply: |c, v| {
+            let most = parse::number(v, 1, u64::MAX)?
+                .try_into()
+                .map_err(|_| "is too large".to_owned())?;
+            c.gateway.commands.open_max = most;
+            c.native.commands.open_max = most;
+            Ok(())
+        },
+        ..BASE
+    },
+    Setting {
+        name: "command-lifetime",
+        metavar: "DURATION",
+        default: "1d",
+        help: "A command that does not say when it expires lives so long",
+        apply: |c, v| {
+            let lifetime = parse::duration(v)?;
+            c.gateway.commands.lifetime = lifetime;
+            c.native.commands.lifetime = lifetime;
+            Ok(())
+        },
+        ..BASE
+    },
+    Setting {
+        name: "command-lifetime-max",
+        metavar: "DURATION",
+        default: "30d",
+        help: "A command lives at most so long",
+        apply: |c, v| {
+            let lifetime = parse::duration(v)?;
+            c.gateway.commands.lifetime_max = lifetime;
+            c.native.commands.lifetime_max = lifetime;
+            Ok(())
+        },
+        ..BASE
+    },
+    Setting {
         name: "filter-bytes-max",
         metavar: "SIZE",
         default: "4KiB",
         help: "Length of a filter",
         apply: |c, v| {
-            let bytes = parse::bytes(v)?
-                .try_into()
-                .map_err(|_| "is too large".to_owned())?;
+            let bytes = parse::bytes(v)?;
             c.open.filters.bytes_max = bytes;
             c.native.filters.bytes_max = bytes;
             Ok(())
