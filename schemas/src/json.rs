@@ -19,7 +19,7 @@ pub use document::{
 };
 pub use event::write_event;
 pub use hardware::hardware_entity;
-pub use mask::{MASK, SEALED, replace_secrets, sealed};
+pub use mask::{MASK, SEALED, masked, replace_secrets, sealed};
 pub use members::InvalidEvent;
 
 use crate::event::Event;

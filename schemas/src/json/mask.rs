@@ -62,7 +62,7 @@ pub fn sealed(value: &Value) -> Option<&str> {
 }
 
 /// JSON text with every sealed secret replaced by the mask.
-pub(super) fn masked(json: &str) -> Cow<'_, str> {
+pub fn masked(json: &str) -> Cow<'_, str> {
     // The name could also be spelled with escapes, but only we write it.
     if !json.contains(SEALED) {
         return Cow::Borrowed(json);

@@ -1,5 +1,7 @@
 //! Answers the requests of dialects that are no streams: does what their steps say, and nothing else.
 
+mod awaiting;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -120,13 +122,14 @@ impl Desk {
                 principal,
                 ask,
             } => {
-                let tenant = TenantScope::One(tenant);
+                let tenant = tenant.map_or(TenantScope::All, TenantScope::One);
                 Done::Answer(self.engine.ask(&tenant, &principal.devices, ask).await)
             }
             Do::Submit {
                 principal,
                 submission,
             } => Done::Outcomes(self.events.submit(&principal, submission).await),
+            Do::Await(awaited) => Done::Ended(awaiting::ended(&self.engine, (self.clock)(), awaited).await),
             Do::CountStreams(cap) => Done::Count(self.engine.streams_under(cap)),
         }
     }

@@ -1,4 +1,4 @@
-//! `GET /v1/connect`: the socket of one device. Events go up, each answered when it is durable; commands
+//! The socket of one device: `GET /v1/connect`, and that of the watch dialect. Events go up, each answered when it is durable; commands
 //! come down; and the connection itself is the device's presence.
 //!
 //! It keeps nothing that another gateway would need: a device that connects elsewhere gets the commands
@@ -10,13 +10,14 @@ mod frames;
 mod peers;
 mod session;
 pub mod settings;
+mod tongue;
 mod uplink;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use access::events::EventSink;
-use access::http::{Attempt, Body, Handled, HttpService, Problem, Query, Surface, Traceparent, authenticate};
+use access::http::{Attempt, Body, Handled, HttpService, Problem, Query, Traceparent, authenticate};
 use access::{Directory, Principal, Role, Scope};
 use async_trait::async_trait;
 use http::header::{CONNECTION, UPGRADE};
@@ -29,13 +30,13 @@ use tokio_util::task::TaskTracker;
 
 pub use settings::DeviceSocketSettings;
 
+use crate::dialect::Refusal;
 use crate::engine::{Engine, Seat};
 use crate::open::handshake;
 use crate::subscription::Transport;
 use peers::Peers;
 use session::Session;
-
-const PATH: &str = "/v1/connect";
+use tongue::Tongue;
 
 /// What device sockets are made of.
 pub struct Wiring {
@@ -79,6 +80,7 @@ struct Shared {
 
 /// A device that may connect.
 struct Device {
+    tongue: Tongue,
     principal: Arc<Principal>,
     tenant: Box<str>,
     id: Box<str>,
@@ -123,16 +125,22 @@ impl DeviceSockets {
         self.tasks.wait().await;
     }
 
-    async fn connect(&self, request: Request<Incoming>, peer: SocketAddr) -> Result<Response<Body>, Problem> {
+    async fn connect(
+        &self,
+        tongue: Tongue,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Result<Response<Body>, Refusal> {
         if request.method() != Method::GET {
-            return Err(Problem::method_not_allowed("GET"));
+            return Err(Problem::method_not_allowed("GET").into());
         }
-        let device = self.device(&request, peer).await?;
+        let device = self.device(tongue, &request, peer).await?;
         if handshake::transport(request.headers()) == Transport::Sse {
             return Err(
                 Problem::new(StatusCode::UPGRADE_REQUIRED, "this path speaks WebSocket only")
                     .header(UPGRADE, HeaderValue::from_static("websocket"))
-                    .header(CONNECTION, HeaderValue::from_static("Upgrade")),
+                    .header(CONNECTION, HeaderValue::from_static("Upgrade"))
+                    .into(),
             );
         }
         let (parts, body) = request.into_parts();
@@ -157,12 +165,17 @@ impl DeviceSockets {
         ))
     }
 
-    async fn device(&self, request: &Request<Incoming>, peer: SocketAddr) -> Result<Device, Problem> {
+    async fn device(
+        &self,
+        tongue: Tongue,
+        request: &Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Result<Device, Refusal> {
         let shared = &self.shared;
         let attempt = Attempt::of_request(request, peer.ip(), (shared.clock)());
-        let principal = authenticate(&shared.directory, Surface::STREAM, attempt).await?;
+        let principal = authenticate(&shared.directory, tongue.surface(), attempt).await?;
         if principal.role != Role::Device {
-            return Err(Problem::forbidden("devices connect here, with a device token"));
+            return Err(Problem::forbidden("devices connect here, with a device token").into());
         }
         let tenant = principal.resolve_tenant(Query::parse(request.uri().query()).get("tenant")?)?;
         let id = match &principal.devices {
@@ -171,8 +184,12 @@ impl DeviceSockets {
         };
         let id = id
             .ok_or_else(|| Problem::forbidden("a device connects with a token of its own, for one device"))?;
+        if !tongue.is_way_of(request.uri().path(), &id) {
+            return Err(Problem::not_found("Device not found").into());
+        }
         let traced = request.extensions().get::<Traceparent>();
         Ok(Device {
+            tongue,
             traceparent: traced.map(|traced| traced.0.clone()),
             principal,
             tenant,
@@ -212,10 +229,10 @@ impl Shared {
 #[async_trait]
 impl HttpService for DeviceSockets {
     async fn call(&self, request: Request<Incoming>, peer: SocketAddr) -> Handled {
-        if request.uri().path() != PATH {
+        let Some(tongue) = Tongue::of(request.uri().path()) else {
             return Handled::NotMine(request);
-        }
-        let answer = self.connect(request, peer).await;
-        Handled::Response(answer.unwrap_or_else(Problem::into_response))
+        };
+        let answer = self.connect(tongue, request, peer).await;
+        Handled::Response(answer.unwrap_or_else(|refusal| tongue.refuse(&refusal)))
     }
 }

@@ -9,6 +9,7 @@
 //!
 //! Another dialect is one folder here and one line in [`entrances`].
 
+pub mod controller;
 pub mod conversation;
 pub mod entrance;
 pub mod frames;
@@ -18,19 +19,21 @@ pub mod requests;
 pub(crate) mod router;
 pub mod telemetry;
 pub(crate) mod text;
+pub mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use conversation::{Action, Answer, Ask, Conversation, Message, Moment, Silent};
-pub use entrance::{Asked, Cap, Entrance, Opening, Reason, Refusal, Transports};
+pub use conversation::{Action, Answer, Ask, Conversation, Message, Moment, Silent, Standing};
+pub use entrance::{Admit, Asked, Cap, Entrance, Opening, Reason, Refusal, Transports};
 pub use frames::{Control, Ending, Item, Look};
 
 use access::Principal;
 
 use crate::engine::LogRecord;
+use crate::native::NativeSettings;
 use crate::open::OpenSettings;
-use crate::subscription::{Subscription, Transport};
+use crate::subscription::{Selection, Subscription, Transport};
 use requests::Requests;
 
 /// Every way in. A dialect that is not listed does not exist.
@@ -40,18 +43,32 @@ pub fn entrances(settings: &OpenSettings) -> Vec<Arc<dyn Entrance>> {
     all.extend(native::entrances());
     all.extend(telemetry::entrances(settings));
     all.extend(realtime::entrances());
+    all.extend(controller::entrances());
+    all.extend(watch::entrances());
     all
 }
 
 /// The requests of every dialect that are no streams.
 #[must_use]
-pub fn requests(settings: &OpenSettings, registration_required: bool) -> Vec<Arc<dyn Requests>> {
+pub fn requests(
+    settings: &OpenSettings,
+    native: &NativeSettings,
+    registration_required: bool,
+) -> Vec<Arc<dyn Requests>> {
     vec![
         Arc::new(telemetry::requests::Telemetry::new(
             settings.telemetry.clone(),
             registration_required,
         )),
         Arc::new(realtime::requests::Realtime),
+        Arc::new(controller::requests::Controller::new(
+            native,
+            registration_required,
+        )),
+        Arc::new(watch::requests::Watch::new(
+            settings.watch.clone(),
+            native.commands.clone(),
+        )),
     ]
 }
 
@@ -92,6 +109,13 @@ pub trait Dialect: Send + Sync + 'static {
     /// principal; what is lost of single devices the engine leaves out by itself.
     fn admits(&self, subscription: &Subscription, principal: &Principal) -> bool {
         subscription.admits(principal)
+    }
+
+    /// What the stream wants to see for its principal as it stands now, where that follows the principal
+    /// beyond its devices.
+    fn rescope(&self, subscription: &Subscription, principal: &Principal) -> Selection {
+        let _ = principal;
+        subscription.selection.clone()
     }
 
     /// A keep-alive comes after this long without a frame; `None`: as the setting says.

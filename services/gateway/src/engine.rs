@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
+use crate::applied::AppliedWatch;
 use crate::dialect::{Action, Answer, Ask, Cap, Conversation};
 use crate::settings::Settings;
 use crate::subscription::{LiveEnds, Subscription, TenantScope};
@@ -398,7 +399,10 @@ fn environment(
     let reader = Arc::clone(&journal.reader);
     let (blocks, read) = Blocks::new(settings, reader, metrics.blocks.clone());
     tasks.spawn_on(read, runtime);
+    let progress = Arc::clone(&store.progress);
     let sources = Arc::new(Sources {
+        applied: AppliedWatch::new(progress, settings.applied_poll),
+        applied_within: settings.applied_within,
         journal: journal.clone(),
         store,
         ends: ends.clone(),

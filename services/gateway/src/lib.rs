@@ -4,6 +4,7 @@
 //! for each connection a cursor. It keeps nothing that another gateway would need. What a stream wants
 //! is a [`Subscription`]; how it is spelled on the wire is a [`Dialect`]'s business.
 
+mod applied;
 mod commands;
 pub mod desk;
 pub mod device_socket;

@@ -6,7 +6,6 @@
 mod acting;
 mod alerts;
 mod answer;
-mod applied;
 mod commands;
 mod delete;
 mod devices;
@@ -37,7 +36,7 @@ use state::Store;
 pub use registry::SchemaRegistry;
 pub use settings::NativeSettings;
 
-use applied::AppliedWatch;
+use crate::applied::AppliedWatch;
 use route::Route;
 
 /// Answers `/v1/devices…`, `/v1/alerts…`, `/v1/rules…` and `/v1/summary`.

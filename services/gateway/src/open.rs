@@ -145,20 +145,12 @@ impl Streams {
             query: &query,
             transport,
             now: (self.clock)(),
+            epoch: self.journal.epoch,
             settings: &self.settings,
         };
         let mut opening = entrance.open(&asked)?;
         let head = head(entrance, parts, transport)?;
-        let tenant = opening.selection.tenant.clone();
-        let mut seat = self.seat(&tenant, &opening)?;
-        self.settle(&principal, &tenant).await?;
-        if let Some(question) = opening.question.take() {
-            let answer = self.engine.ask(&tenant, &principal.devices, question).await;
-            if matches!(answer, Answer::Unavailable) {
-                return Err(self.unavailable("the state does not answer at present").into());
-            }
-            entrance.admit(&mut opening, answer, &asked)?;
-        }
+        let mut seat = self.admitted(&mut opening, &principal).await?;
         let reading = Reading {
             conversation: std::mem::replace(&mut opening.conversation, Box::new(dialect::Silent)),
             first: std::mem::take(&mut opening.first),
@@ -172,6 +164,25 @@ impl Streams {
             reading,
             head,
         })
+    }
+
+    /// Asks what must be known before the stream begins, with its place taken.
+    async fn admitted(&self, opening: &mut Opening, principal: &Principal) -> Result<Seat, Refusal> {
+        let mut tenant = opening.selection.tenant.clone();
+        let mut seat = self.seat(&tenant, opening)?;
+        self.settle(principal, &tenant).await?;
+        while let Some((question, admit)) = opening.question.take() {
+            let answer = self.engine.ask(&tenant, &principal.devices, question).await;
+            if matches!(answer, Answer::Unavailable) {
+                return Err(self.unavailable("the state does not answer at present").into());
+            }
+            admit(opening, answer)?;
+            if opening.selection.tenant != tenant {
+                tenant = opening.selection.tenant.clone();
+                seat = self.seat(&tenant, opening)?;
+            }
+        }
+        Ok(seat)
     }
 
     fn seat(&self, tenant: &TenantScope, opening: &Opening) -> Result<Seat, Refusal> {
@@ -242,13 +253,9 @@ impl Streams {
 
     fn partitions(&self, subscription: &Subscription) -> Vec<journal::Partition> {
         let selection = &subscription.selection;
-        let tenant = selection
-            .tenant
-            .name()
-            .and_then(|name| self.directory().tenant(name));
-        let spread = tenant.map(|record| record.spread);
+        let spread = |tenant: &str| self.directory().tenant(tenant).map(|record| record.spread);
         let scope = &subscription.principal.devices;
-        subscription.touched(selection, scope, &self.journal.layout, spread)
+        subscription.touched(selection, scope, &self.journal.layout, &spread)
     }
 }
 

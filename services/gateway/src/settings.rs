@@ -83,6 +83,11 @@ pub struct Settings {
     /// Filters of one tenant's streams, in this process, that every change must be judged by because they
     /// name no device and demand no text; one that several streams have counts once.
     pub filters_per_tenant_max: usize,
+    /// How long a stream that begins with the state of a device waits until the state has followed the
+    /// log; after that it begins where the state stands.
+    pub applied_within: Duration,
+    /// How often one partition's progress is asked for meanwhile.
+    pub applied_poll: Duration,
     /// `retry:` of SSE lies between these.
     pub retry: (Duration, Duration),
     /// `retry:` of SSE, and `Retry-After`, when a stream is refused, lies between these.
@@ -138,6 +143,8 @@ impl Default for Settings {
             selection_devices_max: 10_000,
             selection_filters_max: 64,
             filters_per_tenant_max: 1_000,
+            applied_within: Duration::from_secs(2),
+            applied_poll: Duration::from_millis(20),
             retry: (Duration::from_secs(3), Duration::from_secs(8)),
             retry_refused: (Duration::from_secs(5), Duration::from_secs(30)),
             ahead_max: Duration::from_secs(5),

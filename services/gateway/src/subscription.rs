@@ -77,6 +77,8 @@ pub enum Delivery {
 pub enum TenantScope {
     /// This one.
     One(Box<str>),
+    /// These; an empty set is no tenant.
+    Some(Arc<BTreeSet<Box<str>>>),
     /// Every tenant: a `system` principal that named none.
     All,
 }
@@ -87,7 +89,17 @@ impl TenantScope {
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::One(tenant) => Some(tenant),
-            Self::All => None,
+            Self::Some(_) | Self::All => None,
+        }
+    }
+
+    /// Whether `tenant` is covered.
+    #[must_use]
+    pub fn contains(&self, tenant: &str) -> bool {
+        match self {
+            Self::One(one) => **one == *tenant,
+            Self::Some(tenants) => tenants.contains(tenant),
+            Self::All => true,
         }
     }
 }
@@ -212,6 +224,9 @@ pub(crate) enum Use {
     Tell,
 }
 
+/// What is known of the spread of tenants.
+pub(crate) type Spreads<'a> = &'a dyn Fn(&str) -> Option<u32>;
+
 /// What a stream wants to see. A client may replace it while the stream runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
@@ -253,7 +268,7 @@ impl Selection {
     }
 
     /// The partitions that it could touch with other devices.
-    pub(crate) fn touchable(&self, scope: &Scope, layout: &Layout, spread: Option<u32>) -> Vec<Partition> {
+    pub(crate) fn touchable(&self, scope: &Scope, layout: &Layout, spread: Spreads<'_>) -> Vec<Partition> {
         let all = Self {
             devices: DeviceSet::All,
             ..self.clone()
@@ -264,15 +279,31 @@ impl Selection {
     /// The partitions that it can touch, ordered, for a principal of that scope.
     #[must_use]
     pub fn partitions(&self, scope: &Scope, directory: &Directory, layout: &Layout) -> Vec<Partition> {
-        let tenant = self.tenant.name().and_then(|tenant| directory.tenant(tenant));
-        self.touched(scope, layout, tenant.map(|record| record.spread))
+        self.touched(scope, layout, &|tenant| {
+            directory.tenant(tenant).map(|record| record.spread)
+        })
     }
 
-    /// The same, the tenant's spread being known; `None`: as the layout says.
-    pub(crate) fn touched(&self, scope: &Scope, layout: &Layout, spread: Option<u32>) -> Vec<Partition> {
-        let TenantScope::One(tenant) = &self.tenant else {
-            return (0..layout.partitions).collect();
+    /// The same, where `spread` knows the spread of a tenant; `None`: as the layout says.
+    pub(crate) fn touched(&self, scope: &Scope, layout: &Layout, spread: Spreads<'_>) -> Vec<Partition> {
+        let of = |tenant: &str| self.touched_of(tenant, scope, layout, spread(tenant));
+        let mut partitions: Vec<Partition> = match &self.tenant {
+            TenantScope::One(tenant) => of(tenant),
+            TenantScope::Some(tenants) => tenants.iter().flat_map(|tenant| of(tenant)).collect(),
+            TenantScope::All => return (0..layout.partitions).collect(),
         };
+        partitions.sort_unstable();
+        partitions.dedup();
+        partitions
+    }
+
+    fn touched_of(
+        &self,
+        tenant: &str,
+        scope: &Scope,
+        layout: &Layout,
+        spread: Option<u32>,
+    ) -> Vec<Partition> {
         let spread = spread.unwrap_or(layout.default_spread);
         let placement = Placement::new(tenant, spread, layout.partitions);
         let asked = if self.told.of_all == KindSet::NONE {
@@ -280,13 +311,10 @@ impl Selection {
         } else {
             &DeviceSet::All
         };
-        let mut partitions: Vec<Partition> = match asked.within(scope) {
+        match asked.within(scope) {
             DeviceSet::All => placement.partitions().to_vec(),
             DeviceSet::Set(devices) => devices.iter().map(|device| placement.of(device)).collect(),
-        };
-        partitions.sort_unstable();
-        partitions.dedup();
-        partitions
+        }
     }
 }
 
@@ -428,6 +456,7 @@ impl Subscription {
         let reads = principal.reads() || !self.principal.reads();
         let covers = match &self.selection.tenant {
             TenantScope::One(tenant) => principal.covers_tenant(tenant),
+            TenantScope::Some(tenants) => tenants.iter().all(|tenant| principal.covers_tenant(tenant)),
             TenantScope::All => principal.is_superuser(),
         };
         reads && covers
@@ -449,7 +478,7 @@ impl Subscription {
         selection: &Selection,
         scope: &Scope,
         layout: &Layout,
-        spread: Option<u32>,
+        spread: Spreads<'_>,
     ) -> Vec<Partition> {
         if self.chooses {
             selection.touchable(scope, layout, spread)

@@ -90,6 +90,7 @@ macro_rules! state_contract_tests {
             pages_of_a_partition_hold_exactly_its_devices
             pages_of_a_tenant_hold_no_other_tenant
             a_foreign_page_key_is_refused
+            a_prefix_of_ids_is_found_while_a_device_has_it
             tenants_of_a_device_follow_writes_and_deletes
             devices_at_a_location_follow_moves_and_deletes
             progress_that_was_never_set_is_none

@@ -70,6 +70,9 @@ pub enum StoreError {
     BadPage,
 }
 
+/// Documents of one page, while a store is looked through.
+const HAS_ANY_PAGE: usize = 500;
+
 /// Documents of devices.
 #[async_trait]
 pub trait Documents: Send + Sync {
@@ -95,6 +98,33 @@ pub trait Documents: Send + Sync {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page, StoreError>;
+
+    /// Whether `tenant` has a device whose id begins with `prefix` and goes on; `partitions` as for
+    /// [`page`](Self::page). This looks through pages; an engine that can seek does.
+    async fn has_any(
+        &self,
+        tenant: &str,
+        partitions: &[Partition],
+        prefix: &str,
+    ) -> Result<bool, StoreError> {
+        let mut after: Option<PageKey> = None;
+        loop {
+            let page = self
+                .page(tenant, partitions, after.as_deref(), HAS_ANY_PAGE)
+                .await?;
+            let begins = |stored: &Stored| {
+                let rest = stored.document.id.strip_prefix(prefix);
+                rest.is_some_and(|rest| !rest.is_empty())
+            };
+            if page.documents.iter().any(begins) {
+                return Ok(true);
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(false);
+            }
+        }
+    }
 
     /// The tenants that have a device named `device`.
     async fn tenants_of(&self, device: &str) -> Result<Vec<Box<str>>, StoreError>;

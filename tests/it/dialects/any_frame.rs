@@ -110,3 +110,57 @@ async fn no_message_ends_anything() {
     assert_eq!(good.until("telemetry").await["device_id"], "bus");
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_message_ends_a_socket_that_listens_to_none_or_that_of_a_device() {
+    let seed = Seed::of_test();
+    let world = World::start().await;
+    let place = json!({"type": "Point", "coordinates": [1.5, 2.5]});
+    let placed = json!({"device": "yard/van", "kind": "location", "location_id": "spot", "geometry": place});
+    let sent = world.admin.send_events(&[placed]).await;
+    let known = format!("/v1/devices?id=yard/van&min_cursor={sent}");
+    assert_eq!(world.admin.get(&known).await.status, 200);
+    let device = world
+        .admin
+        .token(&json!({"role": "device", "devices": ["yard/van"]}))
+        .await;
+    let root = format!("Bearer {}", world.node.api.token);
+    let of_device = format!("Bearer {device}");
+    let of_admin = format!("Bearer {}", world.admin.token);
+    let mut sockets = Vec::new();
+    for (path, bearer) in [
+        ("/v1/projects/yard/devices/van/watch", &of_admin),
+        ("/ws/controller/device/yard%2Fvan/command", &root),
+        ("/ws/loci/location/spot/", &root),
+        ("/ws/loci/location/", &root),
+    ] {
+        let socket = Socket::open(&world.admin, path, &[("authorization", bearer)]).await;
+        sockets.push(socket.expect("a socket"));
+    }
+    let path = "/v1/projects/yard/devices/van/connect/websocket";
+    let own = Socket::open(&world.admin, path, &[("authorization", &of_device)]).await;
+    let mut own = own.expect("a socket");
+    let mut random = seed.part(1);
+    for _ in 0..100 * scale() {
+        for socket in sockets.iter_mut().chain([&mut own]) {
+            socket.send_raw(message(&mut random)).await;
+        }
+    }
+    own.send(&json!({"type": "log", "payload": {"message": "after"}}))
+        .await;
+    let is_after = |frame: &Value| frame["data"]["message"] == "after";
+    sockets[0].first("the log", is_after).await;
+    let step = |status: &str| {
+        json!({"device": "yard/van", "kind": "command", "command_id": "c", "type": "x",
+        "status": status})
+    };
+    let moves = json!({"device": "yard/van", "kind": "telemetry", "fields": {"lat": 3.5, "lon": 4.5}});
+    world
+        .admin
+        .send_events(&[step("queued"), step("failed"), moves])
+        .await;
+    for socket in &mut sockets[1..] {
+        socket.next().await;
+    }
+    world.end().await;
+}

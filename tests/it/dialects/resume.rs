@@ -102,6 +102,149 @@ async fn event_streams(api: &Api, random: &mut SmallRng) -> Seen {
     seen
 }
 
+/// The number that a log, a state, a step of a command or a place of these tests carries.
+fn number(frame: &Value) -> Option<u64> {
+    let text = frame
+        .pointer("/data/message")
+        .or_else(|| frame.pointer("/data/output"))
+        .or_else(|| frame.get("message"));
+    let number = frame
+        .pointer("/data/value")
+        .or_else(|| frame.pointer("/geometry/coordinates/1"));
+    let text = text.and_then(Value::as_str).map(str::to_owned);
+    let number = number.and_then(Value::as_f64).map(|number| number.to_string());
+    text.or(number)?.parse().ok()
+}
+
+/// Reads one dialect's socket to the last number, cut at random.
+async fn cut(api: &Api, path: &str, first: &str, most: usize, random: &mut SmallRng) -> Vec<u64> {
+    let (mut seen, mut cursor) = (Vec::new(), first.to_owned());
+    while seen.len() < most {
+        let sign = if path.contains('?') { '&' } else { '?' };
+        let path = format!("{path}{sign}cursor=1&since={cursor}");
+        let bearer = format!("Bearer {}", api.token);
+        let socket = Socket::open(api, &path, &[("authorization", &bearer)]).await;
+        let mut socket = socket.expect("a socket");
+        for _ in 0..random.random_range(1..40) {
+            if seen.len() >= most {
+                break;
+            }
+            let frame = socket.next().await;
+            let is_reset = frame["event"] == "reset" || frame["model"] == "Reset";
+            assert!(!is_reset, "{frame}");
+            seen.extend(number(&frame));
+            if let Some(told) = frame["cursor"].as_str() {
+                told.clone_into(&mut cursor);
+            }
+        }
+    }
+    seen
+}
+
+/// The same for the event stream of logs.
+async fn cut_logs(api: &Api, path: &str, first: &str, most: usize, random: &mut SmallRng) -> Vec<u64> {
+    let (mut seen, mut cursor) = (Vec::new(), first.to_owned());
+    while seen.len() < most {
+        let request = api
+            .request(reqwest::Method::GET, path)
+            .header("Last-Event-ID", &cursor);
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+        let mut events = answer.bytes_stream().eventsource();
+        for _ in 0..random.random_range(1..40) {
+            if seen.len() >= most {
+                break;
+            }
+            let event = within("an event", events.next()).await;
+            let event = event.expect("it goes on").expect("an event");
+            assert_ne!(event.event, "reset", "{}", event.data);
+            seen.extend(number(&serde_json::from_str(&event.data).expect("JSON")));
+            if !event.id.is_empty() {
+                cursor = event.id;
+            }
+        }
+    }
+    seen
+}
+
+/// A log, a state, a place and a step of a command for each number.
+async fn send_numbers(world: &World) {
+    let event = |kind: &str, more: Value| {
+        let mut event = json!({"device": "yard/van", "kind": kind});
+        let members = more.as_object().expect("an object").clone();
+        event.as_object_mut().expect("an object").extend(members);
+        event
+    };
+    for n in 0..EVENTS {
+        let step =
+            json!({"command_id": "c", "type": "job", "status": "in-progress", "output": n.to_string()});
+        let events = [
+            event("log", json!({"message": n.to_string()})),
+            event("entity", json!({"entity_id": "n", "value": n})),
+            event("telemetry", json!({"fields": {"lat": n as f64, "lon": 1.5}})),
+            event("command", step),
+        ];
+        world.admin.send_events(&events).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn watches_and_controllers_have_each_event_once_and_in_order_however_often_they_are_cut() {
+    let seed = Seed::of_test();
+    let world = World::start().await;
+    let device = json!({"device": "yard/van", "kind": "location", "location_id": "spot", "geometry":
+        {"type": "Point", "coordinates": [1.5, 80.5]}});
+    let first = world.admin.send_events(&[device]).await;
+    let path = format!("/v1/devices?id=yard/van&min_cursor={first}");
+    assert_eq!(world.admin.get(&path).await.status, 200);
+    let send = send_numbers(&world);
+    let root = world.node.api.clone();
+    let most = EVENTS as usize;
+    let mut random: Vec<SmallRng> = (1..=5).map(|part| seed.part(part)).collect();
+    let [one, two, three, four, five] = &mut random[..] else {
+        panic!("five");
+    };
+    // A cursor of events, and one of devices: an event's does for both.
+    let ((), watch, logs, commands, place, places) = tokio::join!(
+        send,
+        cut(
+            &world.admin,
+            "/v1/projects/yard/devices/van/watch",
+            &first,
+            2 * most,
+            one
+        ),
+        cut_logs(
+            &world.admin,
+            "/v1/projects/yard/devices/van/logs/stream",
+            &first,
+            most,
+            two
+        ),
+        cut(
+            &root,
+            "/ws/controller/device/yard%2Fvan/command",
+            &first,
+            most,
+            three
+        ),
+        cut(&root, "/ws/loci/location/spot/", &first, most, four),
+        cut(&root, "/ws/loci/location/", &first, most, five),
+    );
+    let whole: Vec<u64> = (0..EVENTS).collect();
+    let twice: Vec<u64> = whole.iter().flat_map(|n| [*n, *n]).collect();
+    assert_eq!(watch, twice);
+    for (name, seen) in [
+        ("logs", logs),
+        ("commands", commands),
+        ("place", place),
+        ("places", places),
+    ] {
+        assert_eq!(seen, whole, "{name}");
+    }
+    world.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_event_once_and_in_order_however_often_they_are_cut() {
     let seed = Seed::of_test();

@@ -116,6 +116,34 @@ impl Documents for EmbeddedStore {
         )
     }
 
+    async fn has_any(
+        &self,
+        tenant: &str,
+        partitions: &[Partition],
+        prefix: &str,
+    ) -> Result<bool, StoreError> {
+        let generation = self.inner.generation();
+        let begins = partitions.iter().map(|partition| {
+            let mut begin = row::tenant_prefix(generation, *partition, tenant);
+            begin.extend_from_slice(prefix.as_bytes());
+            begin
+        });
+        let begins: Vec<Vec<u8>> = begins.collect();
+        let read = move |tables: &Tables| {
+            for begin in begins {
+                for guard in tables.state.prefix(&begin) {
+                    let (key, value) = guard.into_inner()?;
+                    // A deleted device leaves a row.
+                    if key.len() > begin.len() && row::decode(&value)?.is_some() {
+                        return Ok(true);
+                    }
+                }
+            }
+            Ok(false)
+        };
+        told(self.inner.blocking(read).await)
+    }
+
     async fn tenants_of(&self, device: &str) -> Result<Vec<Box<str>>, StoreError> {
         let prefix = row::by_device_prefix(self.inner.generation(), device);
         let read = move |tables: &Tables| {

@@ -9,16 +9,20 @@ use futures::{SinkExt as _, StreamExt as _};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use schemas::event::CommandStatus;
+use serde_json::value::RawValue;
 use state::DeviceKey;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendError;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::frames::{self, Step};
+use super::frames::Step;
+use super::tongue::{Said, Tongue};
 use super::uplink::{Known, Up, Uplink};
 use super::{Device, Shared, commands};
+use crate::dialect::watch::device::Reply;
 use crate::engine::Seat;
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
@@ -51,9 +55,13 @@ impl Session {
     /// Serves the connection until it ends.
     pub(super) async fn run(shared: Arc<Shared>, device: Device, seat: Seat, upgraded: Upgraded) {
         let settings = &shared.settings;
+        let bytes_max = match device.tongue {
+            Tongue::Native => settings.message_bytes_max,
+            Tongue::Watch => shared.engine.settings().client_message_bytes_max,
+        };
         let config = WebSocketConfig::default()
-            .max_message_size(Some(settings.message_bytes_max))
-            .max_frame_size(Some(settings.message_bytes_max));
+            .max_message_size(Some(bytes_max))
+            .max_frame_size(Some(bytes_max));
         let socket =
             WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
         let place = shared.peers.enter(DeviceKey {
@@ -153,15 +161,27 @@ impl Session {
             self.pings.store(0, Ordering::Relaxed);
             let refused = match received {
                 Ok(Message::Text(text)) => {
-                    match frames::Message::read(&text, self.shared.settings.message_events_max) {
-                        Ok(message) => {
-                            if up.send(Up::Events(message.items)).await.is_err() {
+                    let said = self
+                        .device
+                        .tongue
+                        .read(&text, self.shared.settings.message_events_max);
+                    let messages = match said {
+                        Said::Events(items) => vec![Up::Events(items)],
+                        Said::Reply(items, reply) => self.replied(items, reply).await,
+                        Said::Nothing => Vec::new(),
+                        Said::Mistake(mistake) => {
+                            if self.tell(&down, &mistake).await.is_err() {
                                 return End::Device;
                             }
                             continue;
                         }
-                        Err(bad) => bad.to_string(),
+                    };
+                    for message in messages {
+                        if up.send(message).await.is_err() {
+                            return End::Device;
+                        }
                     }
+                    continue;
                 }
                 Ok(Message::Binary(_)) => "a message is text: an event as JSON".to_owned(),
                 Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => continue,
@@ -171,11 +191,34 @@ impl Session {
                 Err(Error::Protocol(_)) => return End::Close(1002, "the WebSocket protocol was broken"),
                 Err(_) => return End::Device,
             };
-            if down.send(Message::text(frames::error(&refused))).await.is_err() {
+            if self.tell(&down, &refused).await.is_err() {
                 return End::Device;
             }
         }
         End::Device
+    }
+
+    /// Tells the device of its mistake, where it is told.
+    async fn tell(&self, down: &mpsc::Sender<Message>, mistake: &str) -> Result<(), SendError<Message>> {
+        match self.device.tongue.error(mistake) {
+            Some(text) => down.send(Message::text(text)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The answer to a command, if there is one of that id, and what else it is.
+    async fn replied(&self, items: Vec<Box<RawValue>>, reply: Reply) -> Vec<Up> {
+        let mut messages = Vec::new();
+        let uplink = self.uplink();
+        let is_known = self.known.get(&reply.command_id).is_some()
+            || (reply.is_only_that && uplink.open_command(&reply.command_id).await.is_some());
+        if is_known {
+            messages.push(Up::Own(reply.event));
+        }
+        if !items.is_empty() {
+            messages.push(Up::Events(items));
+        }
+        messages
     }
 
     /// Hands commands to the device and says so in the log.
@@ -192,7 +235,7 @@ impl Session {
             let input = step.input.as_deref();
             let input = input.map(|input| commands::opened(&self.shared, &self.device, input));
             if down
-                .send(Message::text(step.frame(input.as_deref())))
+                .send(Message::text(self.device.tongue.command(&step, input.as_deref())))
                 .await
                 .is_err()
             {

@@ -60,7 +60,7 @@ impl Known {
         true
     }
 
-    fn get(&self, command_id: &str) -> Option<Step> {
+    pub(super) fn get(&self, command_id: &str) -> Option<Step> {
         let commands = self.commands.lock();
         commands
             .iter()
@@ -103,14 +103,14 @@ impl Uplink<'_> {
                 let Some(outcome) = outcomes.next() else { return };
                 match message {
                     // A device that is gone needs no answer; what it sent is appended all the same.
-                    Up::Events(_) => drop(
-                        answers
-                            .send(Message::text(frames::outcome(index, &outcome)))
-                            .await,
-                    ),
+                    Up::Events(_) => {
+                        if let Some(text) = self.device.tongue.outcome(index, &outcome) {
+                            drop(answers.send(Message::text(text)).await);
+                        }
+                    }
                     Up::Own(_) => {
                         if let Err(rejection) = outcome {
-                            tracing::warn!(%rejection, device = %self.device.id, "that a command was delivered is not recorded");
+                            tracing::warn!(%rejection, device = %self.device.id, "a step of a command is not recorded");
                         }
                     }
                 }
@@ -133,7 +133,7 @@ impl Uplink<'_> {
     }
 
     /// A command that went down an earlier connection.
-    async fn open_command(&self, command_id: &str) -> Option<Step> {
+    pub(super) async fn open_command(&self, command_id: &str) -> Option<Step> {
         let key = DeviceKey {
             tenant: self.device.tenant.clone(),
             device: self.device.id.clone(),

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use journal::Micros;
+use journal::{Micros, Offset, Partition};
 use schemas::Kind;
 use schemas::document::DeviceAlert;
-use state::{Counts, HistoryPage, Stored};
+use state::{Counts, DeviceKey, HistoryPage, Stored};
 
 use super::Ending;
 use crate::engine::LogRecord;
@@ -80,6 +80,8 @@ pub struct Message {
     pub event: Option<&'static str>,
     /// JSON text.
     pub text: Bytes,
+    /// Over SSE: where to go on after it. Over WebSocket a cursor stands in the text.
+    pub cursor: Option<Box<str>>,
 }
 
 /// What a conversation has the session do.
@@ -105,6 +107,7 @@ impl Action {
         Self::Send(Message {
             event: None,
             text: text.into(),
+            cursor: None,
         })
     }
 }
@@ -142,6 +145,16 @@ pub enum Ask {
         /// Who sends it.
         by: Box<str>,
     },
+    /// One device, and from where its events go on: a little is waited until what the log holds now is
+    /// in its document.
+    Device(Box<str>),
+    /// Whether there is a device whose id begins like this and goes on.
+    HasAny(Box<str>),
+    /// The tenants that have a device of that id, whoever asks: no more of it than that may be told to
+    /// whom the tenants concern.
+    TenantsOf(Box<str>),
+    /// The devices whose location has that id, of all tenants; as with [`Self::TenantsOf`].
+    DevicesAt(Box<str>),
     /// The alerts that are not closed, newest first, at most so many.
     Alerts {
         /// How many.
@@ -158,6 +171,18 @@ pub struct StandingAlert {
     pub alert: DeviceAlert,
 }
 
+/// A device, and from where its events go on.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// Its partition.
+    pub partition: Partition,
+    /// Everything of the partition before this is in the document and the history; some of what follows
+    /// may be too.
+    pub applied: Offset,
+    /// The document, if the device is there.
+    pub stored: Option<Stored>,
+}
+
 /// What the state says.
 #[derive(Debug)]
 pub enum Answer {
@@ -171,6 +196,14 @@ pub enum Answer {
     Commanded(Box<str>),
     /// To [`Ask::Command`]: why it was not taken.
     Refused(Box<str>),
+    /// To [`Ask::Device`].
+    Device(Standing),
+    /// To [`Ask::HasAny`].
+    HasAny(bool),
+    /// To [`Ask::TenantsOf`].
+    Tenants(Vec<Box<str>>),
+    /// To [`Ask::DevicesAt`].
+    Places(Vec<DeviceKey>),
     /// To [`Ask::Alerts`].
     Alerts(Vec<StandingAlert>),
     /// The state does not answer at present.

@@ -10,7 +10,7 @@ use access::{Principal, TenantError};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
-use journal::Micros;
+use journal::{Epoch, Micros};
 
 use super::{Action, Answer, Ask, Conversation, Dialect};
 use crate::open::OpenSettings;
@@ -123,6 +123,8 @@ pub struct Asked<'a> {
     pub transport: Transport,
     /// The wall clock.
     pub now: Micros,
+    /// The log that cursors belong to.
+    pub epoch: Epoch,
     /// Limits of opening.
     pub settings: &'a OpenSettings,
 }
@@ -165,9 +167,13 @@ pub struct Opening {
     pub first: Vec<Action>,
     /// A cap of the dialect's own.
     pub cap: Option<Cap>,
-    /// What must be known before the head of the answer.
-    pub question: Option<Ask>,
+    /// What must be known before the head of the answer, and what it means; that may leave another
+    /// question.
+    pub question: Option<(Ask, Admit)>,
 }
+
+/// Goes on with an answer: it may change the stream, or refuse it.
+pub type Admit = Box<dyn FnOnce(&mut Opening, Answer) -> Result<(), Refusal> + Send>;
 
 impl Opening {
     /// A live stream of `selection` whose client only listens.
@@ -210,15 +216,6 @@ pub trait Entrance: Send + Sync + 'static {
     /// # Errors
     /// Why it may not have it.
     fn open(&self, asked: &Asked<'_>) -> Result<Opening, Refusal>;
-
-    /// Goes on with what was to be known first.
-    ///
-    /// # Errors
-    /// Why the stream may not begin.
-    fn admit(&self, opening: &mut Opening, answer: Answer, asked: &Asked<'_>) -> Result<(), Refusal> {
-        let _ = (opening, answer, asked);
-        Ok(())
-    }
 
     /// The answer that refuses, in the dialect's words.
     fn refuse(&self, refusal: &Refusal) -> Response<Body> {

@@ -138,6 +138,13 @@ impl Filtered {
     /// Adds a stream.
     pub(crate) fn insert(&mut self, entry: Entry<'_>, slot: Slot) {
         let reach = match entry.tenant {
+            TenantScope::Some(tenants) => {
+                for tenant in tenants.iter() {
+                    let tenant = &TenantScope::One(tenant.clone());
+                    self.insert(Entry { tenant, ..entry }, slot);
+                }
+                return;
+            }
             TenantScope::All => &mut self.everyone,
             TenantScope::One(tenant) => self.tenants.entry(tenant.clone()).or_default(),
         };
@@ -155,6 +162,13 @@ impl Filtered {
     /// Removes a stream that was added with the same arguments.
     pub(crate) fn remove(&mut self, entry: Entry<'_>, slot: Slot) {
         let reach = match entry.tenant {
+            TenantScope::Some(tenants) => {
+                for tenant in tenants.iter() {
+                    let tenant = &TenantScope::One(tenant.clone());
+                    self.remove(Entry { tenant, ..entry }, slot);
+                }
+                return;
+            }
             TenantScope::All => &mut self.everyone,
             TenantScope::One(tenant) => match self.tenants.get_mut(tenant) {
                 Some(reach) => reach,

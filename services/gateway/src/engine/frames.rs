@@ -115,7 +115,7 @@ pub(crate) fn message(carriage: Carriage, message: &Message) -> Bytes {
         Transport::Sse => {
             let mut block = Block::begin(carriage.framing, message.event, None, text.len());
             block.out.extend_from_slice(text);
-            block.end("")
+            block.end(message.cursor.as_deref().unwrap_or_default())
         }
         Transport::WebSocket => {
             let mut out = Vec::with_capacity(text.len() + 16);

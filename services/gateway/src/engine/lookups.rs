@@ -6,6 +6,7 @@ mod pages;
 mod resets;
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use access::{EventSink, Scope};
 use journal::{Clock, Journal, Offset, Partition, Topic};
@@ -17,6 +18,7 @@ use super::Token;
 use super::ends::Ends;
 use super::mailbox::{Mailbox, Reply};
 use super::schedule::{Schedule, Turn};
+use crate::applied::AppliedWatch;
 use crate::commands::CommandLimits;
 use crate::dialect::{Answer, Ask};
 use crate::settings::Settings;
@@ -119,6 +121,10 @@ pub(crate) struct Sources {
     pub(crate) commands: CommandLimits,
     pub(crate) clock: Clock,
     pub(crate) reset_slack_ms: i64,
+    /// How far the documents are.
+    pub(crate) applied: AppliedWatch,
+    /// How long a stream that begins with a state waits for it to follow the log.
+    pub(crate) applied_within: Duration,
 }
 
 impl Lookups {

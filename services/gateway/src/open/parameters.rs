@@ -7,7 +7,7 @@ use std::time::Duration;
 use access::http::{Problem, Query};
 use http::HeaderValue;
 use jiff::{SignedDuration, Timestamp};
-use journal::Cursor;
+use journal::{Cursor, Offset, Partition};
 use query::ParseError;
 use schemas::{Kind, json};
 
@@ -42,6 +42,8 @@ pub enum From {
     Time(i64),
     /// Where an earlier stream was.
     Cursor(Cursor),
+    /// Where what is known of the devices ends: offsets by partition. No client can ask for it.
+    Position(Partition, Offset),
     /// A `Last-Event-ID` that says nothing to us.
     Unreadable,
 }
@@ -130,7 +132,12 @@ impl Parameters {
                 let message = "a stream with snapshot=true begins with the present: leave one of them out";
                 return Err(bad("since", message));
             }
-            From::Earliest | From::Time(_) | From::Live | From::Cursor(_) | From::Unreadable => {}
+            From::Earliest
+            | From::Time(_)
+            | From::Live
+            | From::Cursor(_)
+            | From::Position(..)
+            | From::Unreadable => {}
         }
         Ok(Self {
             view,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::dialect::telemetry;
+use crate::dialect::{telemetry, watch};
 
 /// Settings of opening streams, beside those of the engine.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +23,8 @@ pub struct OpenSettings {
     pub ahead_poll: Duration,
     /// Limits of the telemetry dialect.
     pub telemetry: telemetry::requests::Settings,
+    /// Limits of the watch dialect.
+    pub watch: watch::requests::Settings,
     /// Questions to the time index at once; more wait.
     pub time_lookups_max: usize,
 }
@@ -38,6 +40,7 @@ impl Default for OpenSettings {
             compaction_lag: Duration::from_secs(7 * 24 * 3_600),
             ahead_poll: Duration::from_millis(250),
             telemetry: telemetry::requests::Settings::default(),
+            watch: watch::requests::Settings::default(),
             time_lookups_max: 64,
         }
     }

@@ -296,7 +296,9 @@ impl Wiring<'_> {
         ingest: &Arc<Ingest>,
     ) -> Arc<dyn HttpService> {
         let journal = &self.opened.journal;
-        let requests = gateway::dialect::requests(&self.config.open, journal.layout.registration_required);
+        let config = self.config;
+        let registration_required = journal.layout.registration_required;
+        let requests = gateway::dialect::requests(&config.open, &config.native, registration_required);
         Arc::new(Desk::new(
             self.config.desk.clone(),
             requests,

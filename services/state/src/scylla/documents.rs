@@ -260,6 +260,15 @@ impl Documents for CqlDocuments {
         self.page_of_all_tenants(partition, after, limit).await
     }
 
+    async fn has_any(
+        &self,
+        tenant: &str,
+        partitions: &[Partition],
+        prefix: &str,
+    ) -> Result<bool, StoreError> {
+        self.has_any_of_tenant(tenant, partitions, prefix).await
+    }
+
     async fn tenants_of(&self, device: &str) -> Result<Vec<Box<str>>, StoreError> {
         let values = (self.scope.generation, device);
         let known: Vec<(String, i32)> = self.link.rows(&self.statements.tenants_of, &values).await?;

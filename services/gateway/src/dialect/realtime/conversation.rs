@@ -97,6 +97,10 @@ impl Conversation for Talk {
             | Answer::Counts(_)
             | Answer::History(_)
             | Answer::Alerts(_)
+            | Answer::Device(_)
+            | Answer::HasAny(_)
+            | Answer::Tenants(_)
+            | Answer::Places(_)
             | Answer::Unavailable => return vec![error("The command could not be sent, try again")],
         };
         let sent = json!({

@@ -327,7 +327,14 @@ impl Conversation for Pushes {
                     .collect()
             }
             Answer::Counts(counts) => self.fleet.take(fleet(&counts), at.now).into_iter().collect(),
-            Answer::History(_) | Answer::Commanded(_) | Answer::Refused(_) | Answer::Unavailable => {
+            Answer::History(_)
+            | Answer::Commanded(_)
+            | Answer::Refused(_)
+            | Answer::Device(_)
+            | Answer::HasAny(_)
+            | Answer::Tenants(_)
+            | Answer::Places(_)
+            | Answer::Unavailable => {
                 // Devices come again with the keep-alive.
                 match asking {
                     Some(Asking::Alerts) => self.alerts.put_off(at.now),

@@ -3,24 +3,35 @@
 use access::events::Reason;
 use access::{Principal, Scope, Submission};
 use futures::future::try_join_all;
-use journal::{Micros, Partition, Placement};
+use journal::{Micros, Offset, Partition, Placement, Topic};
 use serde_json::value::to_raw_value;
 use state::{Counts, DeviceKey, HistoryPage, HistoryQuery, StoreError, Stored};
 
 use super::Sources;
 use crate::commands::Order;
-use crate::dialect::conversation::StandingAlert;
+use crate::dialect::conversation::{Standing, StandingAlert};
 use crate::dialect::{Answer, Ask};
 use crate::subscription::TenantScope;
 
 /// Answers within `scope`. A stream of all tenants has no state of its own.
 pub(crate) async fn answer(sources: &Sources, tenant: &TenantScope, scope: &Scope, ask: Ask) -> Answer {
+    // These are asked of no tenant.
+    if let Ask::TenantsOf(device) = &ask {
+        return told(tenants_of(sources, device).await);
+    }
+    if let Ask::DevicesAt(location) = &ask {
+        return told(devices_at(sources, location).await);
+    }
     let Some(tenant) = tenant.name().map(|name| Tenant::new(sources, name, scope)) else {
         return Answer::Unavailable;
     };
     let answer = match ask {
         Ask::Documents(devices) => tenant.documents(&devices).await.map(Answer::Documents),
         Ask::Counts => tenant.counts().await.map(Answer::Counts),
+        Ask::Device(device) => tenant.standing(device).await,
+        Ask::HasAny(prefix) => tenant.has_any(&prefix).await.map(Answer::HasAny),
+        // Answered above.
+        Ask::TenantsOf(_) | Ask::DevicesAt(_) => Ok(Answer::Unavailable),
         Ask::Alerts { limit } => tenant.alerts(limit).await.map(Answer::Alerts),
         Ask::History {
             device,
@@ -51,10 +62,24 @@ pub(crate) async fn answer(sources: &Sources, tenant: &TenantScope, scope: &Scop
                 .await
         }
     };
+    told(answer)
+}
+
+fn told(answer: Result<Answer, StoreError>) -> Answer {
     answer.unwrap_or_else(|error| {
         tracing::warn!(%error, "what a client asks cannot be read");
         Answer::Unavailable
     })
+}
+
+async fn tenants_of(sources: &Sources, device: &str) -> Result<Answer, StoreError> {
+    let tenants = sources.store.documents.tenants_of(device).await;
+    tenants.map(Answer::Tenants)
+}
+
+async fn devices_at(sources: &Sources, location: &str) -> Result<Answer, StoreError> {
+    let devices = sources.store.documents.devices_at(location).await;
+    devices.map(Answer::Places)
 }
 
 struct Tenant<'a> {
@@ -98,6 +123,50 @@ impl<'a> Tenant<'a> {
             );
         }
         Ok(found)
+    }
+
+    /// First the position, then the document, which may be newer.
+    async fn standing(&self, device: Box<str>) -> Result<Answer, StoreError> {
+        let partition = self.placement.of(&device);
+        let applied = self.applied(partition).await?;
+        let stored = self.documents(&[device]).await?.pop();
+        Ok(Answer::Device(Standing {
+            partition,
+            applied,
+            stored,
+        }))
+    }
+
+    /// How far a partition is applied: as far as its log goes now, if that does not take long.
+    async fn applied(&self, partition: Partition) -> Result<Offset, StoreError> {
+        let Sources { ends, applied, .. } = self.sources;
+        let bounds = ends.bounds(Topic::Events, &[partition]).await.pop();
+        if let Some(Ok(bounds)) = bounds {
+            let reached = applied.reached(partition, bounds.end);
+            if tokio::time::timeout(self.sources.applied_within, reached)
+                .await
+                .is_ok_and(|reached| reached.is_ok())
+            {
+                return Ok(bounds.end);
+            }
+        }
+        let applied = self.sources.store.progress.applied(partition).await?;
+        Ok(applied.map_or(0, |applied| applied.source))
+    }
+
+    async fn has_any(&self, prefix: &str) -> Result<bool, StoreError> {
+        let begins = |device: &Box<str>| device.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty());
+        match self.scope {
+            Scope::All => {
+                let partitions = self.placement.partitions();
+                let documents = &self.sources.store.documents;
+                documents.has_any(self.name, partitions, prefix).await
+            }
+            Scope::Devices(devices) => {
+                let named: Vec<Box<str>> = devices.iter().filter(|device| begins(device)).cloned().collect();
+                Ok(!self.documents(&named).await?.is_empty())
+            }
+        }
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

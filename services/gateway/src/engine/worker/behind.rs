@@ -241,11 +241,7 @@ impl<W: Wire> Connection<W> {
     /// What becomes of a record that the index was not asked about.
     fn use_of(&mut self, record: &LogRecord) -> Use {
         let selection = &self.subscription.selection;
-        let is_covered = selection
-            .tenant
-            .name()
-            .is_none_or(|tenant| tenant == record.tenant());
-        if !is_covered {
+        if !selection.tenant.contains(record.tenant()) {
             return Use::None;
         }
         let scope = &self.subscription.principal.devices;

@@ -84,7 +84,11 @@ impl<W: Wire> Connection<W> {
     pub(crate) fn narrow(&mut self, hub: &mut Hub, selection: Selection) {
         if let Err(reason) = self.check(hub, &selection) {
             if let Some(text) = self.conversation.refusal(&reason) {
-                let message = Message { event: None, text };
+                let message = Message {
+                    event: None,
+                    text,
+                    cursor: None,
+                };
                 self.reply(hub, frames::message(self.subscription.carriage(), &message));
             }
             return;

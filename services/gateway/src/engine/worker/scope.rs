@@ -37,7 +37,7 @@ impl<W: Wire> Connection<W> {
         if !self.subscription.dialect.admits(&self.subscription, &principal) {
             return self.finish(hub, Ending::Scope);
         }
-        let selection = self.subscription.selection.clone();
+        let selection = self.subscription.dialect.rescope(&self.subscription, &principal);
         if let Err(refused) = self.seat.admit(&selection, &principal.devices) {
             tracing::debug!(%refused, "a stream whose scope has changed keeps its filters");
         }
@@ -79,13 +79,10 @@ impl<W: Wire> Connection<W> {
         self.devices = devices;
 
         let layout = &hub.env.layout;
-        let spread = selection
-            .tenant
-            .name()
-            .and_then(|tenant| hub.env.access.spread(tenant));
+        let spread = |tenant: &str| hub.env.access.spread(tenant);
         let partitions = self
             .subscription
-            .touched(&selection, &principal.devices, layout, spread);
+            .touched(&selection, &principal.devices, layout, &spread);
         self.subscription.selection = selection;
         self.subscription.principal = principal;
         hub.enlist(&self.subscription, &come, filters.as_deref(), slot);

@@ -88,6 +88,15 @@ impl Documents for Tables {
             .await
     }
 
+    async fn has_any(
+        &self,
+        tenant: &str,
+        partitions: &[Partition],
+        prefix: &str,
+    ) -> Result<bool, StoreError> {
+        self.now().documents.has_any(tenant, partitions, prefix).await
+    }
+
     async fn tenants_of(&self, device: &str) -> Result<Vec<Box<str>>, StoreError> {
         self.now().documents.tenants_of(device).await
     }

@@ -127,7 +127,11 @@ impl Message {
             Step::then(Do::ask(&self.tenant, &principal, ask), move |done| {
                 let known = match done {
                     Done::Answer(Answer::Documents(documents)) => documents.into_iter().next(),
-                    Done::Answer(_) | Done::Principal(_) | Done::Outcomes(_) | Done::Count(_) => {
+                    Done::Answer(_)
+                    | Done::Principal(_)
+                    | Done::Outcomes(_)
+                    | Done::Ended(_)
+                    | Done::Count(_) => {
                         return then(self, Err(Fault::Unavailable));
                     }
                 };
@@ -146,7 +150,7 @@ impl Message {
                 };
                 Step::then(submit, move |done| match done {
                     Done::Outcomes(outcomes) => then(self, taken(outcomes.into_iter().next())),
-                    Done::Answer(_) | Done::Principal(_) | Done::Count(_) => {
+                    Done::Answer(_) | Done::Principal(_) | Done::Ended(_) | Done::Count(_) => {
                         then(self, Err(Fault::Unavailable))
                     }
                 })

@@ -196,6 +196,18 @@ pub(super) const SETTINGS: &[Setting] = &[
         "A choice of devices that comes this soon after the opening of a stream with a cursor holds from the cursor on",
         gateway.choice_window
     ),
+    time!(
+        "gateway-applied-within",
+        "2s",
+        "How long a stream that begins with a device's state waits until the state has followed the log; after that it begins where the state stands",
+        gateway.applied_within
+    ),
+    time!(
+        "gateway-applied-poll",
+        "20ms",
+        "How often one partition's progress is asked for meanwhile",
+        gateway.applied_poll
+    ),
     count!(
         "gateway-selection-devices-max",
         "10000",

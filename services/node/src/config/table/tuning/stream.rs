@@ -34,6 +34,18 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Questions to the time index at once; more wait",
         open.time_lookups_max
     ),
+    time!(
+        "watch-answer-within",
+        "5s",
+        "A command of the watch dialect waits so long for the device's answer",
+        open.watch.answer_within
+    ),
+    size!(
+        "watch-command-bytes-max",
+        "64KiB",
+        "A command of the watch dialect, bytes",
+        open.watch.command_bytes_max
+    ),
     count!(
         "telemetry-streams-max",
         "10",

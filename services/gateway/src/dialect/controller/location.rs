@@ -1,0 +1,270 @@
+//! Locations as this dialect shows them, and where they move to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use access::Principal;
+use schemas::document::DeviceLocation;
+use schemas::event::Point;
+use schemas::{Change, Document};
+use serde_json::Value;
+
+use super::command::{admits, rescoped, reset};
+use super::{LOCATIONS, may_anywhere};
+use crate::dialect::text::quoted;
+use crate::dialect::{Action, Answer, Ask, Control, Conversation, Dialect, Item, Look, Moment};
+use crate::engine::LogRecord;
+use crate::subscription::{DeviceSet, Selection, Subscription, TenantScope};
+
+/// Who comes to a location or leaves it is chosen after this.
+const CHOOSE_AFTER: Duration = Duration::from_millis(1);
+
+/// The location of a device, where it moves about and has a place.
+fn mobile(document: &Document) -> Option<(&DeviceLocation, Point)> {
+    let location = document.location.as_ref()?;
+    let is_mobile = location.is_mobile.unwrap_or(true);
+    Some((location, location.geometry.filter(|_| is_mobile)?))
+}
+
+/// The whole location; `None` for one that does not move about.
+fn object(document: &Document, cursor: Option<&str>) -> Option<String> {
+    let (location, point) = mobile(document)?;
+    let cursor = cursor.map_or_else(String::new, |cursor| format!(",\"cursor\":\"{cursor}\""));
+    let name = location.name.as_ref().or(document.name.as_ref());
+    let number = |number: f64| Value::from(number).to_string();
+    Some(format!(
+        "{{\"id\":{},\"name\":{},\"address\":{},\"type\":{},\"is_mobile\":true,\"geometry\":{{\"type\":\"Point\",\"coordinates\":[{},{}]}}{cursor}}}",
+        quoted(&id(document, location)),
+        quoted(name.unwrap_or(&document.id)),
+        quoted(location.address.as_deref().unwrap_or_default()),
+        quoted(location.location_type.as_deref().unwrap_or("outdoor")),
+        number(point.longitude),
+        number(point.latitude),
+    ))
+}
+
+fn id(document: &Document, location: &DeviceLocation) -> Box<str> {
+    let given = location.id.clone();
+    given.unwrap_or_else(|| state::fold::default_location_id(&document.tenant, &document.id))
+}
+
+/// Whether a location that was there before has another place, name or address.
+fn is_moved(change: &Change) -> bool {
+    let shows = |path: &str| {
+        ["location.geometry", "location.name", "location.address"]
+            .iter()
+            .any(|shown| {
+                path.strip_prefix(shown)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            })
+    };
+    change.changed.iter().any(|path| shows(path)) && !is_made(change)
+}
+
+/// Whether the change made the location: it has an id now, and had none.
+fn is_made(change: &Change) -> bool {
+    if !change.changed.iter().any(|path| **path == *"location.id") {
+        return false;
+    }
+    let before: Value = serde_json::from_str(&change.before).unwrap_or_default();
+    before.pointer("/location/id").is_none()
+}
+
+/// Writes every location's moves.
+pub(super) struct All;
+
+impl Dialect for All {
+    fn name(&self) -> &'static str {
+        "controller locations"
+    }
+
+    fn data(&self, look: Look<'_>, item: Item<'_>, cursor: &str, out: &mut Vec<u8>) -> bool {
+        let document = match item {
+            Item::Record(record) => record
+                .change()
+                .filter(|change| is_moved(change))
+                .map(|change| &change.document),
+            Item::Change(change) => is_moved(change).then_some(&change.document),
+            Item::Document(document) => Some(document),
+            Item::Event(_) => None,
+        };
+        let cursor = look.cursors.then_some(cursor);
+        let Some(text) = document.and_then(|document| object(document, cursor)) else {
+            return false;
+        };
+        out.extend_from_slice(text.as_bytes());
+        true
+    }
+
+    fn control(
+        &self,
+        look: Look<'_>,
+        control: Control<'_>,
+        cursor: &str,
+        out: &mut Vec<u8>,
+    ) -> Option<&'static str> {
+        reset(look, control, cursor, out)
+    }
+
+    fn admits(&self, subscription: &Subscription, principal: &Principal) -> bool {
+        match &subscription.selection.tenant {
+            TenantScope::One(tenant) => super::may(principal, tenant, LOCATIONS),
+            TenantScope::Some(_) | TenantScope::All => may_anywhere(principal, LOCATIONS),
+        }
+    }
+
+    /// Organizations come and go with the principal.
+    fn rescope(&self, subscription: &Subscription, principal: &Principal) -> Selection {
+        let mut selection = subscription.selection.clone();
+        selection.tenant = match selection.tenant {
+            one @ TenantScope::One(_) => one,
+            TenantScope::Some(_) | TenantScope::All if principal.is_superuser() => TenantScope::All,
+            TenantScope::Some(_) | TenantScope::All => {
+                TenantScope::Some(Arc::clone(&principal.organizations))
+            }
+        };
+        selection
+    }
+}
+
+/// Writes what a stream of one location begins with after a gap; its moves are [`Places`]'s.
+pub(super) struct One;
+
+impl Dialect for One {
+    fn name(&self) -> &'static str {
+        "controller location"
+    }
+
+    fn data(&self, look: Look<'_>, item: Item<'_>, cursor: &str, out: &mut Vec<u8>) -> bool {
+        let Item::Document(document) = item else {
+            return false;
+        };
+        let Some(text) = object(document, look.cursors.then_some(cursor)) else {
+            return false;
+        };
+        out.extend_from_slice(text.as_bytes());
+        true
+    }
+
+    fn control(
+        &self,
+        look: Look<'_>,
+        control: Control<'_>,
+        cursor: &str,
+        out: &mut Vec<u8>,
+    ) -> Option<&'static str> {
+        reset(look, control, cursor, out)
+    }
+
+    fn admits(&self, subscription: &Subscription, principal: &Principal) -> bool {
+        admits(&subscription.selection.tenant, principal, LOCATIONS)
+    }
+
+    fn rescope(&self, subscription: &Subscription, principal: &Principal) -> Selection {
+        rescoped(&subscription.selection, principal, LOCATIONS)
+    }
+}
+
+/// One location, and the devices that are there: the stream follows only those, and every event that names
+/// a location.
+pub(super) struct Places {
+    location: Box<str>,
+    /// Devices that came, and where they were then.
+    came: BTreeMap<Box<str>, Option<Point>>,
+    /// Devices that left.
+    left: BTreeSet<Box<str>>,
+    /// Those who came, until it is known where they went before they were followed.
+    asked: BTreeMap<Box<str>, Option<Point>>,
+}
+
+impl Places {
+    /// Of that location.
+    pub(super) fn of(location: Box<str>) -> Self {
+        Self {
+            location,
+            came: BTreeMap::new(),
+            left: BTreeSet::new(),
+            asked: BTreeMap::new(),
+        }
+    }
+
+    fn is_here(&self, document: &Document) -> bool {
+        document
+            .location
+            .as_ref()
+            .is_some_and(|location| id(document, location) == self.location)
+    }
+}
+
+impl Conversation for Places {
+    fn text(&mut self, _: &str, _: &Moment<'_>) -> Vec<Action> {
+        Vec::new()
+    }
+
+    fn record(&mut self, record: &LogRecord, cursor: Option<&str>, at: &Moment<'_>) -> Vec<Action> {
+        let Some(change) = record.change() else {
+            return Vec::new();
+        };
+        let document = &change.document;
+        let device = &document.id;
+        let is_followed = at.subscription.selection.devices.contains(device);
+        let mut actions = Vec::new();
+        if !self.is_here(document) {
+            self.came.remove(device);
+            if is_followed && self.left.insert(device.clone()) {
+                actions.push(Action::Timer(CHOOSE_AFTER));
+            }
+            return actions;
+        }
+        self.left.remove(device);
+        if !is_followed {
+            let point = document.location.as_ref().and_then(|location| location.geometry);
+            self.came.insert(device.clone(), point);
+            actions.push(Action::Timer(CHOOSE_AFTER));
+        }
+        if is_moved(change) {
+            actions.extend(object(document, cursor).map(Action::send));
+        }
+        actions
+    }
+
+    fn timer(&mut self, at: &Moment<'_>) -> Vec<Action> {
+        if self.came.is_empty() && self.left.is_empty() {
+            return Vec::new();
+        }
+        let selection = &at.subscription.selection;
+        let mut devices = match &selection.devices {
+            DeviceSet::Set(devices) => BTreeSet::clone(devices),
+            DeviceSet::All => BTreeSet::new(),
+        };
+        let left = std::mem::take(&mut self.left);
+        devices.retain(|device| !left.contains(device));
+        devices.extend(self.came.keys().cloned());
+        let mut actions = vec![Action::Select(Selection {
+            devices: DeviceSet::Set(Arc::new(devices)),
+            ..selection.clone()
+        })];
+        if !self.came.is_empty() {
+            let came: Vec<Box<str>> = self.came.keys().cloned().collect();
+            self.asked.append(&mut self.came);
+            actions.push(Action::Ask(Ask::Documents(came)));
+        }
+        actions
+    }
+
+    fn answer(&mut self, answer: Answer, _: &Moment<'_>) -> Vec<Action> {
+        let asked = std::mem::take(&mut self.asked);
+        let Answer::Documents(documents) = answer else {
+            return Vec::new();
+        };
+        let went = documents.iter().filter(|stored| {
+            let document = &stored.document;
+            let now = document.location.as_ref().and_then(|location| location.geometry);
+            self.is_here(document) && asked.get(&document.id).is_some_and(|then| *then != now)
+        });
+        // Frames with later cursors may have gone out meanwhile.
+        went.filter_map(|stored| object(&stored.document, None).map(Action::send))
+            .collect()
+    }
+}

@@ -1,0 +1,149 @@
+//! The requests of the watch dialect: older logs, the status, and commands that wait for their answer.
+
+mod command;
+mod logs;
+mod status;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use access::Principal;
+use access::http::{Body, Query, json};
+use http::{Method, Response, StatusCode};
+use state::Stored;
+
+use super::path::{Path, Tail};
+use super::{SURFACE, Target, no_device, no_project, refuse, unavailable};
+use crate::commands::CommandLimits;
+use crate::dialect::requests::{Do, Request, Requests, Step};
+use crate::dialect::{Answer, Ask, Refusal, Standing};
+
+/// Limits and times of the watch dialect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// A command waits so long for the device's answer.
+    pub answer_within: Duration,
+    /// Body of a command, bytes.
+    pub command_bytes_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            answer_within: Duration::from_secs(5),
+            command_bytes_max: 64 << 10,
+        }
+    }
+}
+
+/// The requests.
+pub struct Watch {
+    settings: Settings,
+    commands: CommandLimits,
+}
+
+impl Watch {
+    /// Under these limits.
+    #[must_use]
+    pub const fn new(settings: Settings, commands: CommandLimits) -> Self {
+        Self { settings, commands }
+    }
+}
+
+impl Requests for Watch {
+    fn takes(&self, method: &Method, path: &str) -> bool {
+        match Path::read(path) {
+            Some((_, Tail::Logs | Tail::Status)) => method == Method::GET,
+            Some((_, Tail::Command)) => method == Method::POST,
+            Some((_, Tail::Watch | Tail::LogStream | Tail::Connect)) | None => false,
+        }
+    }
+
+    fn body_bytes_max(&self) -> usize {
+        self.settings.command_bytes_max
+    }
+
+    fn begin(&self, request: Request) -> Step {
+        let Some((path, tail)) = Path::read(request.parts.uri.path()) else {
+            return Step::Answer(refuse(&no_device()));
+        };
+        let (settings, limits) = (self.settings.clone(), self.commands.clone());
+        Step::then(Do::Authenticate(SURFACE), move |done| {
+            let step = done.principal().and_then(|principal| match tail {
+                Tail::Logs => logs::begin(principal, &path, &request.query),
+                Tail::Status => status::begin(principal, &path, &request.query),
+                Tail::Command => command::begin(principal, &path, &request, &settings, &limits),
+                Tail::Watch | Tail::LogStream | Tail::Connect => Err(no_device()),
+            });
+            step.unwrap_or_else(|refusal| Step::Answer(refuse(&refusal)))
+        })
+    }
+
+    fn refuse(&self, refusal: &Refusal) -> Response<Body> {
+        refuse(refusal)
+    }
+}
+
+/// A device that was found.
+struct Found {
+    principal: Arc<Principal>,
+    tenant: Box<str>,
+    stored: Stored,
+}
+
+/// Looks the device up, and goes on with it.
+fn find(
+    principal: Arc<Principal>,
+    path: &Path,
+    query: &Query,
+    then: impl FnOnce(Found) -> Step + Send + 'static,
+) -> Result<Step, Refusal> {
+    let target = Target::of(path, &principal, query)?;
+    let Some(device) = target.device.clone() else {
+        return missing(&principal, &target);
+    };
+    let ask = Do::ask(&target.tenant, &principal, Ask::Device(device));
+    Ok(Step::then(ask, move |done| {
+        let Answer::Device(Standing { stored, .. }) = done.answer() else {
+            return Step::Answer(refuse(&unavailable()));
+        };
+        match stored {
+            Some(stored) => then(Found {
+                principal,
+                tenant: target.tenant,
+                stored,
+            }),
+            None => missing(&principal, &target).unwrap_or_else(|refusal| Step::Answer(refuse(&refusal))),
+        }
+    }))
+}
+
+/// There is no such device: finds out whether there is such a project.
+fn missing(principal: &Arc<Principal>, target: &Target) -> Result<Step, Refusal> {
+    let ask = target.missing().ok_or_else(no_device)?;
+    Ok(Step::then(Do::ask(&target.tenant, principal, ask), |done| {
+        let refusal = match done.answer() {
+            Answer::HasAny(true) => no_device(),
+            Answer::HasAny(false) => no_project(),
+            Answer::Documents(_)
+            | Answer::Counts(_)
+            | Answer::History(_)
+            | Answer::Commanded(_)
+            | Answer::Refused(_)
+            | Answer::Alerts(_)
+            | Answer::Device(_)
+            | Answer::Tenants(_)
+            | Answer::Places(_)
+            | Answer::Unavailable => unavailable(),
+        };
+        Step::Answer(refuse(&refusal))
+    }))
+}
+
+/// `{"success":true,"result":…}`
+fn success(result: &str) -> Step {
+    Step::Answer(json(
+        StatusCode::OK,
+        format!("{{\"success\":true,\"result\":{result}}}"),
+    ))
+}
