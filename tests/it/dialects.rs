@@ -2,6 +2,7 @@
 
 mod any_frame;
 mod controller;
+mod filter;
 mod realtime;
 mod resume;
 mod shared_path;

@@ -2,13 +2,25 @@
 
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
+use tokio::net::TcpSocket;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::api::Api;
 use crate::stream::Ended;
 use crate::wait::DEADLINE;
+
+fn request(api: &Api, path: &str, headers: &[(&'static str, &str)]) -> Request {
+    let url = format!("{}{path}", api.base.replacen("http", "ws", 1));
+    let mut request = url.into_client_request().expect("a request");
+    for (name, value) in headers {
+        let value = value.parse().expect("a header");
+        request.headers_mut().insert(*name, value);
+    }
+    request
+}
 
 /// An open socket.
 pub struct Socket {
@@ -21,14 +33,7 @@ impl Socket {
     /// # Errors
     /// The status, when it was refused.
     pub async fn open(api: &Api, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, Ended> {
-        let url = format!("{}{path}", api.base.replacen("http", "ws", 1));
-        let mut request = url.into_client_request().expect("a request");
-        for (name, value) in headers {
-            request
-                .headers_mut()
-                .insert(*name, value.parse().expect("a header"));
-        }
-        match tokio_tungstenite::connect_async(request).await {
+        match tokio_tungstenite::connect_async(request(api, path, headers)).await {
             Ok((inner, _)) => Ok(Self { inner }),
             Err(tungstenite::Error::Http(response)) => {
                 let body = response.body().as_deref().unwrap_or_default();
@@ -39,6 +44,20 @@ impl Socket {
             }
             Err(_) => Err(Ended::Eof),
         }
+    }
+
+    /// The same with so small a buffer that the other side soon notices when nothing is read.
+    pub async fn open_narrow(api: &Api, path: &str, headers: &[(&'static str, &str)]) -> Self {
+        let request = request(api, path, headers);
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(8 << 10).expect("a small buffer");
+        let address = api.base.trim_start_matches("http://").parse();
+        let socket = socket.connect(address.expect("an address")).await;
+        let socket = MaybeTlsStream::Plain(socket.expect("a connection"));
+        let (inner, _) = tokio_tungstenite::client_async(request, socket)
+            .await
+            .expect("a socket");
+        Self { inner }
     }
 
     /// The next text.

@@ -12,6 +12,7 @@
 pub mod controller;
 pub mod conversation;
 pub mod entrance;
+pub mod filter;
 pub mod frames;
 pub mod native;
 pub mod realtime;
@@ -45,6 +46,7 @@ pub fn entrances(settings: &OpenSettings) -> Vec<Arc<dyn Entrance>> {
     all.extend(realtime::entrances());
     all.extend(controller::entrances());
     all.extend(watch::entrances());
+    all.extend(filter::entrances());
     all
 }
 
@@ -69,6 +71,7 @@ pub fn requests(
             settings.watch.clone(),
             native.commands.clone(),
         )),
+        Arc::new(filter::requests::Devices::new(settings)),
     ]
 }
 

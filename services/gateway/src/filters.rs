@@ -51,6 +51,13 @@ impl Filters {
         }
     }
 
+    /// Whether one of them is none of `before`.
+    #[must_use]
+    pub fn has_more_than(&self, before: &Self) -> bool {
+        let is_known = |filter: &Filter| before.iter().any(|known| known.text() == filter.text());
+        self.iter().any(|filter| !is_known(filter))
+    }
+
     /// Each of them.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<Filter>> {
         self.list.iter()

@@ -73,9 +73,11 @@ pub struct Settings {
     pub replies_max: usize,
     /// A client that takes no byte for this long is given up.
     pub stalled_max: Duration,
-    /// A choice of devices that comes this soon after the opening of a stream with a cursor holds from the
-    /// cursor on.
+    /// A choice of devices or filters that comes this soon after the opening of a stream with a cursor holds
+    /// from the cursor on.
     pub choice_window: Duration,
+    /// After such a choice the stream waits this long for others before it reads.
+    pub choice_pause: Duration,
     /// Devices in one selection.
     pub selection_devices_max: usize,
     /// Filters in one selection.
@@ -140,6 +142,7 @@ impl Default for Settings {
             replies_max: 64,
             stalled_max: Duration::from_secs(600),
             choice_window: Duration::from_secs(10),
+            choice_pause: Duration::from_millis(50),
             selection_devices_max: 10_000,
             selection_filters_max: 64,
             filters_per_tenant_max: 1_000,

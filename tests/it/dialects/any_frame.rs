@@ -10,7 +10,9 @@ use tests::world::World;
 use tokio_tungstenite::tungstenite::Message;
 
 /// What the documents' clients send, to be bent.
-const SENT: [(&str, &str); 8] = [
+const SENT: [(&str, &str); 10] = [
+    ("filter", "filter"),
+    ("filter", "clear"),
     ("realtime", "subscribe"),
     ("realtime", "unsubscribe"),
     ("realtime", "example-subscribe"),
@@ -41,6 +43,8 @@ fn anything(random: &mut SmallRng, depth: usize) -> Value {
                 "metrics",
                 "hardwareIds",
                 "command",
+                "filter",
+                "clear",
             ];
             let name = names[random.random_range(0..names.len())];
             json!({name: anything(random, depth + 1)})
@@ -78,17 +82,23 @@ async fn no_message_ends_anything() {
     let seed = Seed::of_test();
     let world = World::start().await;
     let token = &world.admin.token;
+    let bearer = format!("Bearer {token}");
+    let header = [("authorization", &*bearer)];
     let paths = [
-        format!("/realtime?api_key={token}"),
-        format!("/api/v1/customer/telemetry/stream?token={token}"),
-        format!("/api/v2/ws?token={token}"),
+        (format!("/realtime?api_key={token}"), &[][..]),
+        (format!("/api/v1/customer/telemetry/stream?token={token}"), &[]),
+        (format!("/api/v2/ws?token={token}"), &[]),
+        ("/api/v2/ws".to_owned(), &header),
     ];
-    let mut good = Socket::open(&world.admin, &paths[1], &[])
+    let mut good = Socket::open(&world.admin, &paths[1].0, &[])
         .await
         .expect("a socket");
-    for (number, path) in (0..).zip(&paths) {
+    for (number, (path, headers)) in (0..).zip(&paths) {
         let mut random = seed.part(number);
-        let (mut sent, mut socket) = (0, Socket::open(&world.admin, path, &[]).await.expect("a socket"));
+        let (mut sent, mut socket) = (
+            0,
+            Socket::open(&world.admin, path, headers).await.expect("a socket"),
+        );
         while sent < 200 * scale() {
             for _ in 0..20 {
                 socket.send_raw(message(&mut random)).await;
@@ -96,11 +106,16 @@ async fn no_message_ends_anything() {
             }
             // Answered in order: what was sent before this is dealt with, and the socket lives.
             let mark = format!("mark-{sent}");
-            socket.send(&json!({"type": mark, "action": mark})).await;
+            let question = if headers.is_empty() {
+                json!({"type": mark, "action": mark})
+            } else {
+                json!({ &mark: 1 })
+            };
+            socket.send(&question).await;
             let is_answer = |frame: &Value| {
-                frame["message"]
-                    .as_str()
-                    .is_some_and(|text| text.ends_with(&mark))
+                let texts = [&frame["message"], &frame["error"]["unknown_command"]];
+                let mut texts = texts.into_iter().filter_map(Value::as_str);
+                texts.any(|text| text.contains(&mark))
             };
             socket.first("the answer", is_answer).await;
         }

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use journal::{Micros, Offset, Partition};
 use schemas::Kind;
 use schemas::document::DeviceAlert;
-use state::{Counts, DeviceKey, HistoryPage, Stored};
+use state::{Counts, DeviceKey, HistoryPage, Page, Stored};
 
 use super::Ending;
 use crate::engine::LogRecord;
+use crate::filters::Filters;
 use crate::subscription::{Selection, Subscription};
 
 /// What a conversation sees beside what it is told.
@@ -155,6 +156,15 @@ pub enum Ask {
     TenantsOf(Box<str>),
     /// The devices whose location has that id, of all tenants; as with [`Self::TenantsOf`].
     DevicesAt(Box<str>),
+    /// The devices in scope, page by page; with filters those that pass one of them as they stand.
+    Devices {
+        /// Without: all.
+        filters: Option<Filters>,
+        /// From the `next` of the page before.
+        page: Option<Box<str>>,
+        /// Documents that are looked at for one page.
+        limit: usize,
+    },
     /// The alerts that are not closed, newest first, at most so many.
     Alerts {
         /// How many.
@@ -204,6 +214,8 @@ pub enum Answer {
     Tenants(Vec<Box<str>>),
     /// To [`Ask::DevicesAt`].
     Places(Vec<DeviceKey>),
+    /// To [`Ask::Devices`]; `None`: there is no such page.
+    Devices(Option<Page>),
     /// To [`Ask::Alerts`].
     Alerts(Vec<StandingAlert>),
     /// The state does not answer at present.

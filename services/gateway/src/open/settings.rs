@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::dialect::{telemetry, watch};
+use crate::dialect::{filter, telemetry, watch};
 
 /// Settings of opening streams, beside those of the engine.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +25,8 @@ pub struct OpenSettings {
     pub telemetry: telemetry::requests::Settings,
     /// Limits of the watch dialect.
     pub watch: watch::requests::Settings,
+    /// Limits of the filter dialect.
+    pub filter: filter::requests::Settings,
     /// Questions to the time index at once; more wait.
     pub time_lookups_max: usize,
 }
@@ -41,6 +43,7 @@ impl Default for OpenSettings {
             ahead_poll: Duration::from_millis(250),
             telemetry: telemetry::requests::Settings::default(),
             watch: watch::requests::Settings::default(),
+            filter: filter::requests::Settings::default(),
             time_lookups_max: 64,
         }
     }

@@ -96,6 +96,7 @@ impl Conversation for Talk {
             Answer::Documents(_)
             | Answer::Counts(_)
             | Answer::History(_)
+            | Answer::Devices(_)
             | Answer::Alerts(_)
             | Answer::Device(_)
             | Answer::HasAny(_)

@@ -334,6 +334,7 @@ impl Conversation for Pushes {
             | Answer::HasAny(_)
             | Answer::Tenants(_)
             | Answer::Places(_)
+            | Answer::Devices(_)
             | Answer::Unavailable => {
                 // Devices come again with the keep-alive.
                 match asking {

@@ -1,17 +1,25 @@
 //! What conversations ask about the state of their tenant.
 
+use std::collections::BTreeSet;
+use std::ops::Bound;
+
 use access::events::Reason;
 use access::{Principal, Scope, Submission};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::future::try_join_all;
 use journal::{Micros, Offset, Partition, Placement, Topic};
+use query::Memo;
+use schemas::Document;
 use serde_json::value::to_raw_value;
-use state::{Counts, DeviceKey, HistoryPage, HistoryQuery, StoreError, Stored};
+use state::{Counts, DeviceKey, Filterable, HistoryPage, HistoryQuery, Page, StoreError, Stored};
 
 use super::Sources;
 use crate::commands::Order;
 use crate::dialect::conversation::{Standing, StandingAlert};
 use crate::dialect::{Answer, Ask};
-use crate::subscription::TenantScope;
+use crate::filters::Filters;
+use crate::subscription::{DeviceSet, TenantScope};
 
 /// Answers within `scope`. A stream of all tenants has no state of its own.
 pub(crate) async fn answer(sources: &Sources, tenant: &TenantScope, scope: &Scope, ask: Ask) -> Answer {
@@ -32,6 +40,12 @@ pub(crate) async fn answer(sources: &Sources, tenant: &TenantScope, scope: &Scop
         Ask::HasAny(prefix) => tenant.has_any(&prefix).await.map(Answer::HasAny),
         // Answered above.
         Ask::TenantsOf(_) | Ask::DevicesAt(_) => Ok(Answer::Unavailable),
+        Ask::Devices { filters, page, limit } => {
+            match tenant.devices(filters.as_ref(), page.as_deref(), limit).await {
+                Err(StoreError::BadPage) => Ok(Answer::Devices(None)),
+                found => found.map(|page| Answer::Devices(Some(page))),
+            }
+        }
         Ask::Alerts { limit } => tenant.alerts(limit).await.map(Answer::Alerts),
         Ask::History {
             device,
@@ -169,6 +183,45 @@ impl<'a> Tenant<'a> {
         }
     }
 
+    async fn devices(
+        &self,
+        filters: Option<&Filters>,
+        page: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let in_scope = DeviceSet::All.within(self.scope);
+        let devices = filters.map_or_else(|| in_scope.clone(), |filters| filters.narrow(&in_scope));
+        let mut found = match &devices {
+            DeviceSet::All => {
+                let (documents, slots) = (&self.sources.store.documents, self.placement.partitions());
+                documents.page(self.name, slots, page, limit).await?
+            }
+            DeviceSet::Set(devices) => self.some_of(devices, page, limit).await?,
+        };
+        if let Some(filters) = filters {
+            found.documents.retain(|stored| passes(filters, &stored.document));
+        }
+        Ok(found)
+    }
+
+    /// A page of a set of devices, by id; the page key says the last id looked at.
+    async fn some_of(
+        &self,
+        devices: &BTreeSet<Box<str>>,
+        page: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let after = page.map(id_of).transpose()?;
+        let from = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let ids = devices.range::<str, _>((from, Bound::Unbounded));
+        let ids: Vec<Box<str>> = ids.take(limit).cloned().collect();
+        let last = ids.last().filter(|_| ids.len() == limit);
+        Ok(Page {
+            next: last.map(|id| URL_SAFE_NO_PAD.encode(id.as_bytes()).into()),
+            documents: self.documents(&ids).await?,
+        })
+    }
+
     async fn counts(&self) -> Result<Counts, StoreError> {
         match self.scope {
             Scope::All => {
@@ -287,6 +340,19 @@ fn standing(documents: &[Stored]) -> impl Iterator<Item = StandingAlert> {
             alert: alert.clone(),
         })
     })
+}
+
+/// Whether a device as it stands passes one of the filters.
+fn passes(filters: &Filters, document: &Document) -> bool {
+    let document = Filterable::new(document);
+    let document = Memo::new(&document);
+    filters.iter().any(|filter| filter.matches(&document, &document))
+}
+
+fn id_of(page: &str) -> Result<Box<str>, StoreError> {
+    let bytes = URL_SAFE_NO_PAD.decode(page).ok();
+    let id = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    id.map(Into::into).ok_or(StoreError::BadPage)
 }
 
 fn sum(counts: impl Iterator<Item = Counts>) -> Counts {

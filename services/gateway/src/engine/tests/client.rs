@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use journal::{Cursor, Offset, Partition};
@@ -92,6 +93,38 @@ impl Conversation for Probe {
             devices: crate::subscription::DeviceSet::Set(Arc::new(devices)),
             ..at.subscription.selection.clone()
         })]
+    }
+}
+
+/// Chooses one selection of filters after the other.
+pub(super) struct Chooser {
+    apart: Duration,
+    left: VecDeque<Filters>,
+}
+
+impl Chooser {
+    pub(super) fn new(apart: Duration, choices: &[Filters]) -> Self {
+        Self {
+            apart,
+            left: choices.iter().cloned().collect(),
+        }
+    }
+}
+
+impl Conversation for Chooser {
+    fn text(&mut self, _: &str, _: &Moment<'_>) -> Vec<Action> {
+        Vec::new()
+    }
+
+    fn timer(&mut self, at: &Moment<'_>) -> Vec<Action> {
+        let Some(filters) = self.left.pop_front() else {
+            return Vec::new();
+        };
+        let selection = Selection {
+            filters: Some(filters),
+            ..at.subscription.selection.clone()
+        };
+        vec![Action::Select(selection), Action::Timer(self.apart)]
     }
 }
 

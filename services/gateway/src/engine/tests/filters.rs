@@ -19,22 +19,22 @@ use crate::settings::Settings;
 use crate::subscription::{Delivery, DeviceSet, SnapshotStart, View};
 
 /// What became of a device by one record of state.
-struct Said {
-    partition: Partition,
-    offset: Offset,
-    key: String,
+pub(super) struct Said {
+    pub(super) partition: Partition,
+    pub(super) offset: Offset,
+    pub(super) key: String,
     before: Option<Document>,
     after: Option<Document>,
 }
 
 /// Writes the log as a projector does.
 #[derive(Default)]
-struct Author {
+pub(super) struct Author {
     documents: BTreeMap<String, Document>,
     /// Next source offset, by partition.
     sources: BTreeMap<Partition, Offset>,
-    at: i64,
-    said: Vec<Said>,
+    pub(super) at: i64,
+    pub(super) said: Vec<Said>,
     /// State offset up to which documents are on the shelf, by partition.
     written: BTreeMap<Partition, Offset>,
 }
@@ -43,10 +43,10 @@ struct Author {
 const APART: i64 = 400_000;
 
 /// One change: a device, its speed, and its zone if it has one.
-type Move = (u8, i64, Option<&'static str>);
+pub(super) type Move = (u8, i64, Option<&'static str>);
 
 impl Author {
-    fn drive(&mut self, world: &World, (device, speed, zone): Move) {
+    pub(super) fn drive(&mut self, world: &World, (device, speed, zone): Move) {
         let zone = zone.map_or(Scalar::Null, |zone| Scalar::String(zone.into()));
         let fields = [("speed".into(), Scalar::Integer(speed)), ("zone".into(), zone)];
         let telemetry = Telemetry {
@@ -55,7 +55,7 @@ impl Author {
         self.happen(world, device, Body::Telemetry(telemetry));
     }
 
-    fn delete(&mut self, world: &World, device: u8) {
+    pub(super) fn delete(&mut self, world: &World, device: u8) {
         self.happen(world, device, Body::Deleted);
     }
 
@@ -145,7 +145,7 @@ impl Author {
     }
 
     /// What filters tell of each record: its place, and whether it is that a device left.
-    fn told(&self, filters: &Filters) -> Vec<(&Said, bool)> {
+    pub(super) fn told(&self, filters: &Filters) -> Vec<(&Said, bool)> {
         let told = self.said.iter().filter_map(|said| {
             let Some(after) = &said.after else {
                 return (!filters.is_empty()).then_some((said, false));
@@ -161,7 +161,7 @@ impl Author {
         told.collect()
     }
 
-    fn reveal(&self, world: &World) {
+    pub(super) fn reveal(&self, world: &World) {
         (0..PARTITIONS).for_each(|partition| world.log.reveal(Topic::State, partition));
     }
 }
@@ -184,13 +184,13 @@ fn sets() -> Vec<Filters> {
     ]
 }
 
-fn client(delivery: Delivery, filters: Filters) -> Client {
+pub(super) fn client(delivery: Delivery, filters: Filters) -> Client {
     let mut client = Client::new(View::Devices, delivery, DeviceSet::All).from(&[(0, 0), (1, 0), (2, 0)]);
     client.subscription.selection.filters = Some(filters);
     client
 }
 
-fn zone() -> impl Strategy<Value = Option<&'static str>> {
+pub(super) fn zone() -> impl Strategy<Value = Option<&'static str>> {
     prop::sample::select(vec![None, Some("A"), Some("A"), Some("B")])
 }
 
@@ -269,9 +269,9 @@ async fn every(settings: Settings, seed: u64, ops: Vec<Op>) {
 
 /// The newest offsets that a client has of each device: at which it was shown, and at which it left. What
 /// was deleted has left too.
-type Newest = BTreeMap<(String, bool), Offset>;
+pub(super) type Newest = BTreeMap<(String, bool), Offset>;
 
-fn note(newest: &mut Newest, said: &Said, left: bool) {
+pub(super) fn note(newest: &mut Newest, said: &Said, left: bool) {
     let is_deleted = said.after.is_none();
     for left in [left, left || is_deleted] {
         let had = newest.entry((said.key.clone(), left)).or_default();
@@ -280,7 +280,7 @@ fn note(newest: &mut Newest, said: &Said, left: bool) {
 }
 
 /// What a frame of a conflated stream shows, and whether it is that the device left.
-fn stands<'a>(author: &'a Author, frame: &Frame) -> Option<(&'a Said, bool)> {
+pub(super) fn stands<'a>(author: &'a Author, frame: &Frame) -> Option<(&'a Said, bool)> {
     let mut said = author.said.iter();
     if let Some((partition, offset)) = frame.place() {
         let said = said.find(|said| (said.partition, said.offset) == (partition, offset))?;
@@ -291,7 +291,7 @@ fn stands<'a>(author: &'a Author, frame: &Frame) -> Option<(&'a Said, bool)> {
     Some((said.find(is_it)?, false))
 }
 
-fn check(author: &Author, filters: &Filters, newest: &Newest, frame: &Frame) {
+pub(super) fn check(author: &Author, filters: &Filters, newest: &Newest, frame: &Frame) {
     for (said, left) in author.told(filters) {
         if frame
             .position(said.partition)

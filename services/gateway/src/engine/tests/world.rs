@@ -11,14 +11,16 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::client::{Frame, Pipe, Probe, ScriptWire, take_blocks};
+use super::client::{Chooser, Frame, Pipe, Probe, ScriptWire, take_blocks};
 use super::fake::{FakeAccess, FakeStore, Log, PARTITIONS, Shelf, store};
+use crate::dialect::Action;
 use crate::engine::mailbox::{Inbox, Mailbox};
 use crate::engine::metrics::Metrics;
 use crate::engine::seats::Seats;
 use crate::engine::tails::Wake;
 use crate::engine::worker::{AdoptedStream, Core, Environment};
 use crate::engine::{Reading, Token, environment};
+use crate::filters::Filters;
 use crate::settings::Settings;
 use crate::subscription::{
     Delivery, DeviceSet, Framing, KindSet, Selection, SnapshotStart, Start, Subscription, TenantScope, Told,
@@ -52,6 +54,8 @@ pub(super) struct Client {
     pub(super) frames: Vec<Frame>,
     /// The last cursor of a whole frame.
     pub(super) cursor: Option<Cursor>,
+    /// Filters that each connection has so long after its opening and after one another.
+    pub(super) choices: (Duration, Vec<Filters>),
 }
 
 /// Settings that make everything happen with a handful of records.
@@ -183,6 +187,13 @@ impl World {
                 .map(|partition| (partition, self.log.part(topic, partition).end))
                 .collect();
         }
+        let reading = match &client.choices {
+            (_, choices) if choices.is_empty() => Reading::by(Probe),
+            (apart, choices) => Reading {
+                conversation: Box::new(Chooser::new(*apart, choices)),
+                first: vec![Action::Timer(*apart)],
+            },
+        };
         let wire = ScriptWire::default();
         client.pipe = Arc::clone(&wire.0);
         client.token = Some(self.core.next_token());
@@ -191,13 +202,7 @@ impl World {
         self.core.set_now(now_ms);
         self.core.adopt(
             wire,
-            AdoptedStream(
-                bytes::Bytes::new(),
-                Vec::new(),
-                subscription,
-                seat,
-                Reading::by(Probe),
-            ),
+            AdoptedStream(bytes::Bytes::new(), Vec::new(), subscription, seat, reading),
         );
     }
 
@@ -260,6 +265,7 @@ impl Client {
             token: None,
             frames: Vec::new(),
             cursor: None,
+            choices: (Duration::ZERO, Vec::new()),
         }
     }
 

@@ -70,7 +70,7 @@ impl<W: Wire> Connection<W> {
             .latest
             .as_ref()
             .is_some_and(|latest| !latest.may_read(hub.now_ms, hub.settings()));
-        if self.out.blocked || self.out.gone || is_held {
+        if self.out.blocked || self.out.gone || is_held || self.talk.held_until(hub.now_ms).is_some() {
             return;
         }
         let Mode::Behind(mut behind) = std::mem::replace(&mut self.mode, Mode::Live) else {
@@ -108,7 +108,7 @@ impl<W: Wire> Connection<W> {
         self.emit_latest(hub);
         if joined {
             self.set_mode(hub, Mode::Live);
-            self.talk.has_joined(hub.now_ms);
+            self.talk.is_live(hub.now_ms);
             if let Some(latest) = &mut self.latest {
                 latest.end_round(hub.now_ms);
             }

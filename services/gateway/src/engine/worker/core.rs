@@ -85,6 +85,13 @@ impl<W: Wire> Core<W> {
         self.connections[token.slot as usize].out.bytes()
     }
 
+    /// Bytes of a conflated stream's records that wait.
+    #[cfg(test)]
+    pub(crate) fn pending_bytes(&self, token: Token) -> usize {
+        let latest = self.connections[token.slot as usize].latest.as_ref();
+        latest.map_or(0, |latest| latest.bytes())
+    }
+
     pub(crate) fn set_now(&mut self, now_ms: u64) {
         self.hub.now_ms = now_ms;
     }

@@ -63,6 +63,12 @@ impl Latest {
         self.queue.is_empty()
     }
 
+    /// What is charged for all that waits.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(crate) fn is_full(&self, settings: &Settings) -> bool {
         self.queue.len() >= settings.latest_devices_max || self.bytes >= settings.latest_bytes_max
     }
@@ -135,13 +141,24 @@ impl Latest {
         }
     }
 
-    /// Forgets the first `count` frames: they are out.
-    fn sent(&mut self, mut count: usize) {
+    /// The stream reads a partition again from here on: what is pending there holds its cursor back to that.
+    pub(crate) fn go_back(&mut self, partition: Partition, to: Place) {
+        for held in self.held.get_mut(&partition).into_iter().flatten() {
+            *held = to;
+        }
+    }
+
+    /// Forgets the first `count` frames: they are out, and `has` is told their records.
+    fn sent(&mut self, mut count: usize, mut has: impl FnMut(&LogRecord)) {
         self.has_sent |= count > 0;
         while count > 0
             && let Some(entry) = self.queue.front_mut()
         {
-            let parts = entry.parts().len();
+            let parts = {
+                let parts = entry.parts();
+                parts.iter().take(count).for_each(|part| has(part.record));
+                parts.len()
+            };
             self.bytes -= entry.bytes;
             if count < parts {
                 entry.drop_first();
@@ -213,10 +230,12 @@ impl<W: Wire> Connection<W> {
         {
             let queued = self.queue_latest(hub, &latest);
             let count = self.flush(hub).map_or(queued, |mark| mark as usize);
-            latest.sent(count);
+            let devices_max = hub.settings().selection_devices_max;
+            latest.sent(count, |record| self.talk.has(record, devices_max));
         }
         if matches!(self.mode, Mode::Live) {
             latest.end_round(hub.now_ms);
+            self.talk.is_live(hub.now_ms);
         }
         self.latest = Some(latest);
     }

@@ -17,7 +17,7 @@ impl<W: Wire> Connection<W> {
     /// The client wants to see something else from now on.
     pub(crate) fn select(&mut self, hub: &mut Hub, selection: Selection) {
         let principal = Arc::clone(&self.subscription.principal);
-        let before = self.devices.clone();
+        let before = self.chosen();
         self.apply(hub, selection, principal);
         self.resume_chosen(hub, &before);
         self.owed.updated = true;

@@ -106,6 +106,9 @@ impl<W: Wire> Connection<W> {
         if self.is_asking || self.times.retry > hub.now_ms {
             return;
         }
+        if snapshot.pinned.is_some() && self.talk.held_until(hub.now_ms).is_some() {
+            return;
+        }
         let lookup = match snapshot.pinned {
             None => Lookup::Pin {
                 partitions: self.subscription.partitions.clone(),

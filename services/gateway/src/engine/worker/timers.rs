@@ -42,6 +42,7 @@ impl<W: Wire> Connection<W> {
             times.talk,
             ahead,
             round.unwrap_or(0),
+            self.talk.held_until(hub.now_ms).unwrap_or(0),
         ]
         .into_iter()
         .filter(|at_ms| *at_ms > 0)

@@ -162,12 +162,12 @@ fn a_deletion_does_not_take_away_what_passed_a_filter_before_it() {
 #[test]
 fn half_of_what_is_pending_of_a_device_being_out_the_other_half_is_still_held() {
     let mut latest = judged(&[(1, Outcome::Left), (2, Outcome::Shown)]);
-    latest.sent(1);
+    latest.sent(1, |_| {});
     assert_eq!(frames_of(&latest), [(2, Outcome::Shown)]);
     let mut places = [Some(Place { next: 9, time_ms: 0 })];
     latest.hold_back(&[0], &mut places);
     assert_eq!(places[0].map(|place| place.next), Some(1));
-    latest.sent(1);
+    latest.sent(1, |_| {});
     assert!(latest.is_empty() && latest.bytes == 0 && latest.held.is_empty());
 }
 

@@ -193,8 +193,15 @@ pub(super) const SETTINGS: &[Setting] = &[
     time!(
         "gateway-choice-window",
         "10s",
-        "A choice of devices that comes this soon after the opening of a stream with a cursor holds from the cursor on",
+        "A choice of devices or filters that comes this soon after the opening of a stream with a cursor holds from the \
+         cursor on",
         gateway.choice_window
+    ),
+    time!(
+        "gateway-choice-pause",
+        "50ms",
+        "After such a choice the stream waits this long for others before it reads",
+        gateway.choice_pause
     ),
     time!(
         "gateway-applied-within",

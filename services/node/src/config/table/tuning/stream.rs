@@ -82,6 +82,24 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Length of a metric's name in a message to the telemetry dialect's ingest, bytes",
         open.telemetry.metric_bytes_max
     ),
+    count!(
+        "filter-devices-max",
+        "10000",
+        "Devices in one answer of the filter dialect; the rest comes with its `next`",
+        open.filter.devices_max
+    ),
+    size!(
+        "filter-answer-bytes-max",
+        "16MiB",
+        "One answer of the filter dialect, bytes; one page of documents may pass it",
+        open.filter.answer_bytes_max
+    ),
+    count!(
+        "filter-looks-max",
+        "100000",
+        "Documents that are looked at for one answer of the filter dialect; the rest comes with its `next`",
+        open.filter.looks_max
+    ),
     time!(
         "desk-body-within",
         "30s",
