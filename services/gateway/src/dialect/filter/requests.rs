@@ -10,7 +10,7 @@ use schemas::json::write_merged_document;
 use state::Page;
 
 use super::{FILTER_PARSE, SURFACE, error, refuse, tenant};
-use crate::dialect::requests::{Do, Done, Request, Requests, Step};
+use crate::dialect::requests::{Do, Request, Requests, Step};
 use crate::dialect::text::quoted;
 use crate::dialect::{Answer, Ask, Refusal};
 use crate::filters::Filters;
@@ -68,13 +68,15 @@ impl Requests for Devices {
 
     fn begin(&self, request: Request) -> Step {
         let (settings, limits) = (self.settings.clone(), self.limits.clone());
-        Step::then(Do::Authenticate(SURFACE), move |done| match done {
-            Done::Principal(Ok(principal)) => match Search::begin(&principal, &request, settings, &limits) {
+        Step::then(Do::Authenticate(SURFACE), move |done| {
+            let principal = match done.principal() {
+                Ok(principal) => principal,
+                Err(refusal) => return Step::Answer(refuse(&refusal)),
+            };
+            match Search::begin(&principal, &request, settings, &limits) {
                 Ok(search) => search.read(),
                 Err(refused) => Step::Answer(refused.answer()),
-            },
-            Done::Principal(Err(refusal)) => Step::Answer(refuse(&refusal)),
-            Done::Answer(_) | Done::Outcomes(_) | Done::Count(_) => unavailable(),
+            }
         })
     }
 
@@ -149,17 +151,16 @@ impl Search {
             page: self.page.clone(),
             limit: LOOKS.min(self.settings.devices_max.max(1)),
         };
-        Step::then(
-            Do::ask(&self.tenant, &self.principal, ask),
-            move |done| match done {
-                Done::Answer(Answer::Devices(Some(page))) => self.take(page),
-                Done::Answer(Answer::Devices(None)) => {
-                    let problem = Problem::bad_request("page: no answer to this request named it as next");
-                    Step::Answer(refuse(&problem.into()))
-                }
-                Done::Answer(_) | Done::Principal(_) | Done::Outcomes(_) | Done::Count(_) => unavailable(),
-            },
-        )
+        Step::then(Do::ask(&self.tenant, &self.principal, ask), move |done| {
+            let Answer::Devices(page) = done.answer() else {
+                return unavailable();
+            };
+            let Some(page) = page else {
+                let problem = Problem::bad_request("page: no answer to this request named it as next");
+                return Step::Answer(refuse(&problem.into()));
+            };
+            self.take(page)
+        })
     }
 
     fn take(mut self, page: Page) -> Step {

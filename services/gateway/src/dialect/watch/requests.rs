@@ -122,20 +122,10 @@ fn find(
 fn missing(principal: &Arc<Principal>, target: &Target) -> Result<Step, Refusal> {
     let ask = target.missing().ok_or_else(no_device)?;
     Ok(Step::then(Do::ask(&target.tenant, principal, ask), |done| {
-        let refusal = match done.answer() {
-            Answer::HasAny(true) => no_device(),
-            Answer::HasAny(false) => no_project(),
-            Answer::Documents(_)
-            | Answer::Counts(_)
-            | Answer::History(_)
-            | Answer::Commanded(_)
-            | Answer::Refused(_)
-            | Answer::Alerts(_)
-            | Answer::Device(_)
-            | Answer::Tenants(_)
-            | Answer::Places(_)
-            | Answer::Unavailable => unavailable(),
+        let Answer::HasAny(has_devices) = done.answer() else {
+            return Step::Answer(refuse(&unavailable()));
         };
+        let refusal = if has_devices { no_device() } else { no_project() };
         Step::Answer(refuse(&refusal))
     }))
 }
