@@ -1,5 +1,5 @@
-//! The socket of one device: `GET /v1/connect`, and that of the watch dialect. Events go up, each answered when it is durable; commands
-//! come down; and the connection itself is the device's presence.
+//! The socket of one device: `GET /v1/connect`, and those of dialects. Events go up, each answered when it
+//! is durable; commands come down; and the connection itself is the device's presence.
 //!
 //! It keeps nothing that another gateway would need: a device that connects elsewhere gets the commands
 //! that are still queued, from the state and then from the log. A command may come twice around a
@@ -7,10 +7,10 @@
 
 mod commands;
 mod frames;
+mod native;
 mod peers;
 mod session;
 pub mod settings;
-mod tongue;
 mod uplink;
 
 use std::net::SocketAddr;
@@ -28,15 +28,17 @@ use state::Store;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+pub(crate) use frames::Step;
+pub(crate) use native::Native;
 pub use settings::DeviceSocketSettings;
 
-use crate::dialect::Refusal;
+use crate::dialect::tongue::Tongue;
+use crate::dialect::{self, Refusal};
 use crate::engine::{Engine, Seat};
 use crate::open::handshake;
 use crate::subscription::Transport;
 use peers::Peers;
 use session::Session;
-use tongue::Tongue;
 
 /// What device sockets are made of.
 pub struct Wiring {
@@ -80,7 +82,7 @@ struct Shared {
 
 /// A device that may connect.
 struct Device {
-    tongue: Tongue,
+    tongue: &'static dyn Tongue,
     principal: Arc<Principal>,
     tenant: Box<str>,
     id: Box<str>,
@@ -127,7 +129,7 @@ impl DeviceSockets {
 
     async fn connect(
         &self,
-        tongue: Tongue,
+        tongue: &'static dyn Tongue,
         request: Request<Incoming>,
         peer: SocketAddr,
     ) -> Result<Response<Body>, Refusal> {
@@ -167,7 +169,7 @@ impl DeviceSockets {
 
     async fn device(
         &self,
-        tongue: Tongue,
+        tongue: &'static dyn Tongue,
         request: &Request<Incoming>,
         peer: SocketAddr,
     ) -> Result<Device, Refusal> {
@@ -229,7 +231,7 @@ impl Shared {
 #[async_trait]
 impl HttpService for DeviceSockets {
     async fn call(&self, request: Request<Incoming>, peer: SocketAddr) -> Handled {
-        let Some(tongue) = Tongue::of(request.uri().path()) else {
+        let Some(tongue) = dialect::tongue(request.uri().path()) else {
             return Handled::NotMine(request);
         };
         let answer = self.connect(tongue, request, peer).await;

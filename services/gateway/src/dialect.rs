@@ -7,7 +7,7 @@
 //! records and control frames as bytes, shared by all streams that look alike. Delivery, cursors, gaps,
 //! scopes and limits are the engine's.
 //!
-//! Another dialect is one folder here and one line in [`entrances`].
+//! Another dialect is one folder here and one line in [`ALL`].
 
 pub mod controller;
 pub mod conversation;
@@ -20,6 +20,7 @@ pub mod requests;
 pub(crate) mod router;
 pub mod telemetry;
 pub(crate) mod text;
+pub(crate) mod tongue;
 pub mod watch;
 
 use std::sync::Arc;
@@ -36,43 +37,61 @@ use crate::native::NativeSettings;
 use crate::open::OpenSettings;
 use crate::subscription::{Selection, Subscription, Transport};
 use requests::Requests;
+use tongue::Tongue;
 
-/// Every way in. A dialect that is not listed does not exist.
+/// Every dialect. One that is not listed does not exist.
+const ALL: &[Parts] = &[
+    native::PARTS,
+    controller::PARTS,
+    filter::PARTS,
+    realtime::PARTS,
+    telemetry::PARTS,
+    watch::PARTS,
+];
+
+/// What a dialect consists of.
+struct Parts {
+    /// Its ways in for those who watch.
+    entrances: fn(&OpenSettings) -> Vec<Arc<dyn Entrance>>,
+    /// Its requests that are no streams.
+    requests: fn(&RequestLimits<'_>) -> Vec<Arc<dyn Requests>>,
+    /// What devices speak on their own sockets.
+    tongue: Option<&'static dyn Tongue>,
+}
+
+/// What requests are limited by.
+struct RequestLimits<'a> {
+    open: &'a OpenSettings,
+    native: &'a NativeSettings,
+    /// Devices must be registered before they send.
+    registration_required: bool,
+}
+
+/// The ways in of every dialect.
 #[must_use]
 pub fn entrances(settings: &OpenSettings) -> Vec<Arc<dyn Entrance>> {
-    let mut all: Vec<Arc<dyn Entrance>> = Vec::new();
-    all.extend(native::entrances());
-    all.extend(telemetry::entrances(settings));
-    all.extend(realtime::entrances());
-    all.extend(controller::entrances());
-    all.extend(watch::entrances());
-    all.extend(filter::entrances());
-    all
+    ALL.iter().flat_map(|parts| (parts.entrances)(settings)).collect()
 }
 
 /// The requests of every dialect that are no streams.
 #[must_use]
 pub fn requests(
-    settings: &OpenSettings,
+    open: &OpenSettings,
     native: &NativeSettings,
     registration_required: bool,
 ) -> Vec<Arc<dyn Requests>> {
-    vec![
-        Arc::new(telemetry::requests::Telemetry::new(
-            settings.telemetry.clone(),
-            registration_required,
-        )),
-        Arc::new(realtime::requests::Realtime),
-        Arc::new(controller::requests::Controller::new(
-            native,
-            registration_required,
-        )),
-        Arc::new(watch::requests::Watch::new(
-            settings.watch.clone(),
-            native.commands.clone(),
-        )),
-        Arc::new(filter::requests::Devices::new(settings)),
-    ]
+    let limits = RequestLimits {
+        open,
+        native,
+        registration_required,
+    };
+    ALL.iter().flat_map(|parts| (parts.requests)(&limits)).collect()
+}
+
+/// What a device speaks that connects at `path`.
+pub(crate) fn tongue(path: &str) -> Option<&'static dyn Tongue> {
+    let mut tongues = ALL.iter().filter_map(|parts| parts.tongue);
+    tongues.find(|tongue| tongue.takes(path))
 }
 
 /// The writing half: spells frames.

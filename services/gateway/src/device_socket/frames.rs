@@ -78,14 +78,14 @@ pub(super) fn error(message: &str) -> String {
 
 /// A step of a command as it lies in the log: the input with its secrets sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Step {
-    pub(super) command_id: Box<str>,
-    pub(super) command_type: Box<str>,
-    pub(super) input: Option<Box<str>>,
-    pub(super) connection: Option<Box<str>>,
-    pub(super) created: Micros,
-    pub(super) by: Option<Box<str>>,
-    pub(super) expires_at: Option<Micros>,
+pub(crate) struct Step {
+    pub(crate) command_id: Box<str>,
+    pub(crate) command_type: Box<str>,
+    pub(crate) input: Option<Box<str>>,
+    pub(crate) connection: Option<Box<str>>,
+    pub(crate) created: Micros,
+    pub(crate) by: Option<Box<str>>,
+    pub(crate) expires_at: Option<Micros>,
 }
 
 impl From<&DeviceCommand> for Step {

@@ -19,10 +19,9 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::frames::Step;
-use super::tongue::{Said, Tongue};
 use super::uplink::{Known, Up, Uplink};
 use super::{Device, Shared, commands};
-use crate::dialect::watch::device::Reply;
+use crate::dialect::tongue::{Reply, Said};
 use crate::engine::Seat;
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
@@ -55,9 +54,10 @@ impl Session {
     /// Serves the connection until it ends.
     pub(super) async fn run(shared: Arc<Shared>, device: Device, seat: Seat, upgraded: Upgraded) {
         let settings = &shared.settings;
-        let bytes_max = match device.tongue {
-            Tongue::Native => settings.message_bytes_max,
-            Tongue::Watch => shared.engine.settings().client_message_bytes_max,
+        let bytes_max = if device.tongue.has_batches() {
+            settings.message_bytes_max
+        } else {
+            shared.engine.settings().client_message_bytes_max
         };
         let config = WebSocketConfig::default()
             .max_message_size(Some(bytes_max))
@@ -161,27 +161,18 @@ impl Session {
             self.pings.store(0, Ordering::Relaxed);
             let refused = match received {
                 Ok(Message::Text(text)) => {
-                    let said = self
-                        .device
-                        .tongue
-                        .read(&text, self.shared.settings.message_events_max);
-                    let messages = match said {
-                        Said::Events(items) => vec![Up::Events(items)],
-                        Said::Reply(items, reply) => self.replied(items, reply).await,
-                        Said::Nothing => Vec::new(),
-                        Said::Mistake(mistake) => {
-                            if self.tell(&down, &mistake).await.is_err() {
-                                return End::Device;
+                    let events_max = self.shared.settings.message_events_max;
+                    match self.device.tongue.read(&text, events_max) {
+                        Said::Events(items, reply) => {
+                            for message in self.meant(items, reply).await {
+                                if up.send(message).await.is_err() {
+                                    return End::Device;
+                                }
                             }
                             continue;
                         }
-                    };
-                    for message in messages {
-                        if up.send(message).await.is_err() {
-                            return End::Device;
-                        }
+                        Said::Mistake(mistake) => mistake,
                     }
-                    continue;
                 }
                 Ok(Message::Binary(_)) => "a message is text: an event as JSON".to_owned(),
                 Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => continue,
@@ -206,14 +197,16 @@ impl Session {
         }
     }
 
-    /// The answer to a command, if there is one of that id, and what else it is.
-    async fn replied(&self, items: Vec<Box<RawValue>>, reply: Reply) -> Vec<Up> {
+    /// What goes up: the answer to a command, if there is one of that id, and events.
+    async fn meant(&self, items: Vec<Box<RawValue>>, reply: Option<Reply>) -> Vec<Up> {
         let mut messages = Vec::new();
-        let uplink = self.uplink();
-        let is_known = self.known.get(&reply.command_id).is_some()
-            || (reply.is_only_that && uplink.open_command(&reply.command_id).await.is_some());
-        if is_known {
-            messages.push(Up::Own(reply.event));
+        if let Some(reply) = reply {
+            let uplink = self.uplink();
+            let is_known = self.known.get(&reply.command_id).is_some()
+                || (reply.is_only_that && uplink.open_command(&reply.command_id).await.is_some());
+            if is_known {
+                messages.push(Up::Own(reply.event));
+            }
         }
         if !items.is_empty() {
             messages.push(Up::Events(items));

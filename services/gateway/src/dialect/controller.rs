@@ -17,7 +17,7 @@ use access::http::{Body, Problem, Surface};
 use http::Response;
 
 use super::text::quoted;
-use super::{Asked, Entrance, Opening, Reason, Refusal};
+use super::{Asked, Entrance, Opening, Parts, Reason, Refusal};
 use path::Socket;
 
 /// Where a credential may stand.
@@ -36,11 +36,17 @@ const LOCATIONS: &[&str] = &["geo.view_location", "geo.change_location"];
 /// The words for whoever may not.
 const NOT_ALLOWED: &str = "You do not have permission to perform this action.";
 
-/// The ways in.
-#[must_use]
-pub fn entrances() -> Vec<Arc<dyn Entrance>> {
-    vec![Arc::new(Controller)]
-}
+/// The dialect.
+pub(super) const PARTS: Parts = Parts {
+    entrances: |_| vec![Arc::new(Controller)],
+    requests: |limits| {
+        vec![Arc::new(requests::Controller::new(
+            limits.native,
+            limits.registration_required,
+        ))]
+    },
+    tongue: None,
+};
 
 /// The three sockets.
 struct Controller;

@@ -14,7 +14,7 @@ use access::http::{Body, Problem, Query, Surface};
 use http::Response;
 
 use super::text::quoted;
-use super::{Asked, Entrance, Opening, Reason, Refusal};
+use super::{Asked, Entrance, Opening, Parts, Reason, Refusal};
 use crate::filters::Filters;
 use crate::open::parameters::{BadParameter, from};
 use crate::subscription::{Delivery, DeviceSet, KindSet, Selection, TenantScope, Told, View};
@@ -24,12 +24,14 @@ use frames::Frames;
 /// Shared with the telemetry dialect, whose credential stands elsewhere.
 const PATH: &str = "/api/v2/ws";
 
-/// The way in.
-#[must_use]
-pub fn entrances() -> Vec<Arc<dyn Entrance>> {
-    vec![Arc::new(Socket)]
-}
+/// The dialect.
+pub(super) const PARTS: Parts = Parts {
+    entrances: |_| vec![Arc::new(Socket)],
+    requests: |limits| vec![Arc::new(requests::Devices::new(limits.open))],
+    tongue: None,
+};
 
+/// The way in.
 struct Socket;
 
 /// `Authorization: Bearer`, and nowhere else.

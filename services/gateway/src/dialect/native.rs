@@ -9,14 +9,19 @@ use schemas::{Kind, json};
 use serde::Deserialize;
 
 use super::text::{numbers, reset_members};
-use super::{Action, Control, Conversation, Dialect, Item, Look, Moment};
+use super::{Action, Control, Conversation, Dialect, Item, Look, Moment, Parts};
 use crate::engine::LogRecord;
 use crate::filters::Filters;
 use crate::subscription::{DeviceSet, KindSet, Selection, Subscription, Transport, View};
 
 pub(crate) mod entrance;
 
-pub use entrance::entrances;
+/// The dialect.
+pub(super) const PARTS: Parts = Parts {
+    entrances: |_| vec![Arc::new(entrance::Stream)],
+    requests: |_| Vec::new(),
+    tongue: Some(&crate::device_socket::Native),
+};
 
 /// The native API.
 #[derive(Debug, Clone, Default)]

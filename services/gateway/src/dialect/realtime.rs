@@ -16,20 +16,21 @@ use http::Response;
 use schemas::Kind;
 
 use super::text::quoted;
-use super::{Action, Asked, Entrance, Opening, Reason, Refusal};
+use super::{Action, Asked, Entrance, Opening, Parts, Reason, Refusal};
 use crate::open::parameters::{BadParameter, from};
 use crate::subscription::{DeviceSet, KindSet, Selection, TenantScope, Told, View};
 use conversation::Talk;
 use frames::Frames;
 
-/// The way in.
-#[must_use]
-pub fn entrances() -> Vec<Arc<dyn Entrance>> {
-    vec![Arc::new(Realtime {
-        connections: AtomicU64::new(0),
-    })]
-}
+/// The dialect.
+pub(super) const PARTS: Parts = Parts {
+    entrances: |_| vec![Arc::new(Realtime::default())],
+    requests: |_| vec![Arc::new(requests::Realtime)],
+    tongue: None,
+};
 
+/// The way in.
+#[derive(Default)]
 struct Realtime {
     /// Numbers the connections of this process.
     connections: AtomicU64,

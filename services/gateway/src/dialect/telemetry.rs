@@ -15,7 +15,7 @@ use http::Response;
 use schemas::json;
 
 use super::text::quoted;
-use super::{Asked, Entrance, Reason, Refusal};
+use super::{Asked, Entrance, Parts, Reason, Refusal};
 use crate::open::OpenSettings;
 use crate::open::parameters::{BadParameter, From, from};
 
@@ -28,9 +28,20 @@ const SURFACE: Surface = Surface {
 /// Streams under this name are counted together.
 pub(crate) const CAP: &str = "telemetry";
 
+/// The dialect.
+pub(super) const PARTS: Parts = Parts {
+    entrances,
+    requests: |limits| {
+        vec![Arc::new(requests::Telemetry::new(
+            limits.open.telemetry.clone(),
+            limits.registration_required,
+        ))]
+    },
+    tongue: None,
+};
+
 /// The ways in.
-#[must_use]
-pub fn entrances(settings: &OpenSettings) -> Vec<Arc<dyn Entrance>> {
+fn entrances(settings: &OpenSettings) -> Vec<Arc<dyn Entrance>> {
     let streams_max = settings.telemetry.streams_max;
     vec![
         Arc::new(stream::WebSocket::new(streams_max)),

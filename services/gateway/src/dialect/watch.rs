@@ -1,12 +1,12 @@
 //! The `watch` dialect: one device's status, logs and states, and the requests beside it.
 
 mod conversation;
-pub(crate) mod device;
+mod device;
 mod frames;
 mod link;
 mod logs;
 mod opening;
-pub(crate) mod path;
+mod path;
 pub mod requests;
 #[cfg(test)]
 mod tests;
@@ -18,27 +18,33 @@ use access::{Principal, TenantError};
 use http::Response;
 
 use super::text::quoted;
-use super::{Ask, Asked, Entrance, Opening, Reason, Refusal, Transports};
+use super::{Ask, Asked, Entrance, Opening, Parts, Reason, Refusal, Transports};
 use crate::subscription::Transport;
 use path::{Path, Tail};
 
 /// Where a credential may stand in a request.
-pub(crate) const SURFACE: Surface = Surface {
+const SURFACE: Surface = Surface {
     bearer: true,
     cookies: &["devicesdk-session"],
     ..Surface::NONE
 };
 /// Where it may stand when a stream is opened.
-pub(crate) const STREAM: Surface = Surface {
+const STREAM: Surface = Surface {
     query: &["token"],
     ..SURFACE
 };
 
-/// The ways in.
-#[must_use]
-pub fn entrances() -> Vec<Arc<dyn Entrance>> {
-    vec![Arc::new(Watch), Arc::new(LogStream)]
-}
+/// The dialect.
+pub(super) const PARTS: Parts = Parts {
+    entrances: |_| vec![Arc::new(Watch), Arc::new(LogStream)],
+    requests: |limits| {
+        vec![Arc::new(requests::Watch::new(
+            limits.open.watch.clone(),
+            limits.native.commands.clone(),
+        ))]
+    },
+    tongue: Some(&device::Device),
+};
 
 /// `…/watch`.
 struct Watch;
@@ -134,7 +140,7 @@ fn unavailable() -> Refusal {
 }
 
 /// `{"success":false,"error":…}`
-pub(crate) fn refuse(refusal: &Refusal) -> Response<Body> {
+fn refuse(refusal: &Refusal) -> Response<Body> {
     let (error, code) = match refusal.reason {
         Reason::NoCredential => ("Missing credentials", Some("missing_credentials")),
         Reason::BadCredential => ("Invalid or expired token", Some("invalid_token")),

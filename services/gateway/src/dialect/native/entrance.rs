@@ -14,13 +14,7 @@ use crate::subscription::{DeviceSet, Selection, TenantScope, Told};
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// The native stream.
-struct Stream;
-
-/// The native API's way in.
-#[must_use]
-pub fn entrances() -> Vec<Arc<dyn Entrance>> {
-    vec![Arc::new(Stream)]
-}
+pub(super) struct Stream;
 
 impl Entrance for Stream {
     fn takes(&self, path: &str) -> bool {

@@ -1,33 +1,50 @@
 //! What devices say on their own socket in this dialect, and what they are sent. Pure.
 
+use access::http::{Body, Surface};
+use http::Response;
 use schemas::json::hardware_entity;
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
+use super::path::{Path, Tail};
+use super::{STREAM, refuse};
+use crate::device_socket::Step;
+use crate::dialect::Refusal;
 use crate::dialect::text::quoted;
+use crate::dialect::tongue::{Reply, Said, Tongue};
 
 /// The message by which a device answers that it could not do what it was told.
 const COMMAND_ERROR: &str = "command_error";
 
-/// What a device says.
-#[derive(Debug)]
-pub(crate) struct Said {
-    /// Events for the log.
-    pub(crate) events: Vec<Box<RawValue>>,
-    /// A step of the command that it answers, if it is one.
-    pub(crate) answer: Option<Reply>,
-}
+/// The device's own socket.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Device;
 
-/// An answer to a command, unless no command has that id.
-#[derive(Debug)]
-pub(crate) struct Reply {
-    /// The command.
-    pub(crate) command_id: Box<str>,
-    /// The event that ends it.
-    pub(crate) event: Box<RawValue>,
-    /// Whether it is nothing else, so that it is worth looking for its command.
-    pub(crate) is_only_that: bool,
+impl Tongue for Device {
+    fn takes(&self, path: &str) -> bool {
+        Path::is(path, Tail::Connect)
+    }
+
+    fn surface(&self) -> Surface {
+        STREAM
+    }
+
+    fn is_way_of(&self, path: &str, device: &str) -> bool {
+        Path::read(path).and_then(|(path, _)| path.device()).as_deref() == Some(device)
+    }
+
+    fn refuse(&self, refusal: &Refusal) -> Response<Body> {
+        refuse(refusal)
+    }
+
+    fn read(&self, text: &str, _: usize) -> Said {
+        read(text).unwrap_or_else(|| Said::Events(Vec::new(), None))
+    }
+
+    fn command(&self, step: &Step, input: Option<&str>) -> String {
+        command(&step.command_id, &step.command_type, input)
+    }
 }
 
 #[derive(Deserialize)]
@@ -41,7 +58,7 @@ struct Message {
 }
 
 /// Reads a message; `None` for one that says nothing: a ping, or no message of this dialect.
-pub(crate) fn read(text: &str) -> Option<Said> {
+fn read(text: &str) -> Option<Said> {
     let message: Message = serde_json::from_str(text).ok()?;
     let nothing = Map::new();
     let payload = message.payload.as_object().unwrap_or(&nothing);
@@ -71,7 +88,7 @@ pub(crate) fn read(text: &str) -> Option<Said> {
             is_only_that: events.is_empty(),
         })
     });
-    Some(Said { events, answer })
+    Some(Said::Events(events, answer))
 }
 
 fn log(payload: &Value) -> Option<Box<RawValue>> {
@@ -87,7 +104,7 @@ fn state(payload: &Map<String, Value>) -> Option<Box<RawValue>> {
 }
 
 /// A command as the device gets it.
-pub(crate) fn command(id: &str, command_type: &str, input: Option<&str>) -> String {
+fn command(id: &str, command_type: &str, input: Option<&str>) -> String {
     let payload = input.map_or_else(String::new, |input| format!(",\"payload\":{input}"));
     format!(
         "{{\"id\":{},\"type\":{}{payload}}}",
@@ -104,9 +121,16 @@ mod tests {
         serde_json::from_str(text.get()).unwrap()
     }
 
+    fn said(text: &str) -> Option<(Vec<Box<RawValue>>, Option<Reply>)> {
+        match read(text)? {
+            Said::Events(events, answer) => Some((events, answer)),
+            Said::Mistake(mistake) => panic!("{mistake}"),
+        }
+    }
+
     #[test]
     fn logs_states_and_hardware_messages_become_events() {
-        let event = |text: &str| read(text).map(|said| value(&said.events[0]));
+        let event = |text: &str| said(text).map(|(events, _)| value(&events[0]));
         assert_eq!(
             event(r#"{"type":"log","payload":{"level":"warn","message":"hot"}}"#),
             Some(json!({"kind": "log", "level": "warn", "message": "hot"}))
@@ -138,9 +162,10 @@ mod tests {
 
     #[test]
     fn an_answer_ends_its_command_and_may_be_a_state_too() {
-        let said = read(r#"{"id":"c1","type":"temperature_result","payload":{"celsius":21.5}}"#).unwrap();
-        assert_eq!(value(&said.events[0])["type"], "temperature_result");
-        let reply = said.answer.unwrap();
+        let (events, reply) =
+            said(r#"{"id":"c1","type":"temperature_result","payload":{"celsius":21.5}}"#).unwrap();
+        assert_eq!(value(&events[0])["type"], "temperature_result");
+        let reply = reply.unwrap();
         let event = value(&reply.event);
         assert_eq!(
             (&*reply.command_id, &event["status"], reply.is_only_that),
@@ -151,11 +176,11 @@ mod tests {
             output,
             json!({"type": "temperature_result", "payload": {"celsius": 21.5}})
         );
-        let failed = read(r#"{"id":"c1","type":"command_error","payload":{"error":"no"}}"#).unwrap();
-        assert_eq!(value(&failed.answer.unwrap().event)["status"], "failed");
-        let odd =
-            read(r#"{"id":"c1","type":"gpio_state_changed","payload":{"pin":256,"state":"low"}}"#).unwrap();
-        assert!(odd.events.is_empty() && odd.answer.is_some());
+        let (_, failed) = said(r#"{"id":"c1","type":"command_error","payload":{"error":"no"}}"#).unwrap();
+        assert_eq!(value(&failed.unwrap().event)["status"], "failed");
+        let (events, reply) =
+            said(r#"{"id":"c1","type":"gpio_state_changed","payload":{"pin":256,"state":"low"}}"#).unwrap();
+        assert!(events.is_empty() && reply.is_some());
     }
 
     #[test]

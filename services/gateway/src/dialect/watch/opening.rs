@@ -29,6 +29,8 @@ struct Plan {
     cursors: Option<(Epoch, i64)>,
     /// Older logs that are wanted.
     backfill: Option<Newest>,
+    /// Rows of the history that may still be looked through for them.
+    rows_left: usize,
     /// What is older.
     older: Older,
     /// The last event of the device that is in its document.
@@ -88,6 +90,7 @@ pub(super) fn open(asked: &Asked<'_>, transport: Transport) -> Result<Opening, R
         device: device.clone(),
         cursors: cursors.then(|| (asked.epoch, asked.now.div_euclid(1_000))),
         backfill,
+        rows_left: asked.settings.watch.backfill_rows_max,
         older: Older::ThanTime(asked.now),
         source: None,
         link: Link::default(),
@@ -184,7 +187,8 @@ impl Plan {
     }
 
     fn take_logs(mut self, opening: &mut Opening, page: HistoryPage) {
-        let mut is_complete = page.next.is_none();
+        self.rows_left = self.rows_left.saturating_sub(page.rows.len());
+        let mut is_complete = page.next.is_none() || self.rows_left == 0;
         if let Some(newest) = &mut self.backfill {
             for row in &page.rows {
                 let is_older = match self.older {

@@ -8,7 +8,7 @@ const NO_PROJECT: &str = "default";
 
 /// What stands behind the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tail {
+pub(super) enum Tail {
     /// The socket.
     Watch,
     /// The legacy event stream.
@@ -25,19 +25,19 @@ pub(crate) enum Tail {
 
 /// Project and device, decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Path {
+pub(super) struct Path {
     project: Box<str>,
     device: Box<str>,
 }
 
 impl Path {
     /// Whether `path` is one of this dialect with that end.
-    pub(crate) fn is(path: &str, tail: Tail) -> bool {
+    pub(super) fn is(path: &str, tail: Tail) -> bool {
         split(path).is_some_and(|(_, _, found)| found == tail)
     }
 
     /// Reads a path.
-    pub(crate) fn read(path: &str) -> Option<(Self, Tail)> {
+    pub(super) fn read(path: &str) -> Option<(Self, Tail)> {
         let (project, device, tail) = split(path)?;
         let decode = |segment: &str| Some(percent_decode_str(segment).decode_utf8().ok()?.into());
         let path = Self {
@@ -48,7 +48,7 @@ impl Path {
     }
 
     /// The device's id; `None` where no device can have it.
-    pub(crate) fn device(&self) -> Option<Box<str>> {
+    pub(super) fn device(&self) -> Option<Box<str>> {
         let id = match &*self.project {
             // An id with a slash has a project.
             NO_PROJECT => (!self.device.contains('/')).then(|| self.device.clone())?,
@@ -60,7 +60,7 @@ impl Path {
 
     /// How the ids of the project's devices begin; `None` for the project of those without one, which is
     /// always there.
-    pub(crate) fn prefix(&self) -> Option<Box<str>> {
+    pub(super) fn prefix(&self) -> Option<Box<str>> {
         (*self.project != *NO_PROJECT).then(|| format!("{}/", self.project).into())
     }
 }

@@ -25,6 +25,8 @@ pub struct Settings {
     pub answer_within: Duration,
     /// Body of a command, bytes.
     pub command_bytes_max: usize,
+    /// Rows of the history that are looked through for older logs when a stream begins.
+    pub backfill_rows_max: usize,
 }
 
 impl Default for Settings {
@@ -32,6 +34,7 @@ impl Default for Settings {
         Self {
             answer_within: Duration::from_secs(5),
             command_bytes_max: 64 << 10,
+            backfill_rows_max: 20_000,
         }
     }
 }

@@ -47,6 +47,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         open.watch.command_bytes_max
     ),
     count!(
+        "watch-backfill-rows-max",
+        "20000",
+        "Rows of the history that are looked through for older logs when a stream of the watch dialect begins",
+        open.watch.backfill_rows_max
+    ),
+    count!(
         "telemetry-streams-max",
         "10",
         "Streams of the telemetry dialect that one tenant may have in this process",
