@@ -25,6 +25,9 @@ pub struct Moment<'a> {
     pub devices_max: usize,
     /// The client does not take what is sent: whatever repeats itself can wait.
     pub is_blocked: bool,
+    /// Where a client that has what is said now goes on; where the client asked for cursors, and one is
+    /// known.
+    pub cursor: Option<&'a str>,
 }
 
 /// One client's side of a stream. The session keeps it and calls it, in the order in which things happen.
@@ -38,10 +41,9 @@ pub trait Conversation: Send {
         Vec::new()
     }
 
-    /// A record of a kind that the selection has told to the conversation, each once and in order, and
-    /// its cursor, where the client asked for them.
-    fn record(&mut self, record: &LogRecord, cursor: Option<&str>, at: &Moment<'_>) -> Vec<Action> {
-        let _ = (record, cursor, at);
+    /// A record of a kind that the selection has told to the conversation, each once and in order.
+    fn record(&mut self, record: &LogRecord, at: &Moment<'_>) -> Vec<Action> {
+        let _ = (record, at);
         Vec::new()
     }
 

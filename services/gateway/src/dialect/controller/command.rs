@@ -91,7 +91,7 @@ impl Conversation for Updates {
         Vec::new()
     }
 
-    fn record(&mut self, record: &LogRecord, cursor: Option<&str>, _: &Moment<'_>) -> Vec<Action> {
+    fn record(&mut self, record: &LogRecord, at: &Moment<'_>) -> Vec<Action> {
         let Some(event) = record.event() else {
             return Vec::new();
         };
@@ -104,7 +104,9 @@ impl Conversation for Updates {
             return Vec::new();
         }
         let data = object(&event.device, &after(step, event.occurred_at));
-        let cursor = cursor.map_or_else(String::new, |cursor| format!(",\"cursor\":\"{cursor}\""));
+        let cursor = at
+            .cursor
+            .map_or_else(String::new, |cursor| format!(",\"cursor\":\"{cursor}\""));
         vec![Action::send(format!(
             "{{\"model\":\"Command\",\"data\":{data}{cursor}}}"
         ))]

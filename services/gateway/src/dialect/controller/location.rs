@@ -202,7 +202,7 @@ impl Conversation for Places {
         Vec::new()
     }
 
-    fn record(&mut self, record: &LogRecord, cursor: Option<&str>, at: &Moment<'_>) -> Vec<Action> {
+    fn record(&mut self, record: &LogRecord, at: &Moment<'_>) -> Vec<Action> {
         let Some(change) = record.change() else {
             return Vec::new();
         };
@@ -224,7 +224,7 @@ impl Conversation for Places {
             actions.push(Action::Timer(CHOOSE_AFTER));
         }
         if is_moved(change) {
-            actions.extend(object(document, cursor).map(Action::send));
+            actions.extend(object(document, at.cursor).map(Action::send));
         }
         actions
     }
@@ -253,7 +253,7 @@ impl Conversation for Places {
         actions
     }
 
-    fn answer(&mut self, answer: Answer, _: &Moment<'_>) -> Vec<Action> {
+    fn answer(&mut self, answer: Answer, at: &Moment<'_>) -> Vec<Action> {
         let asked = std::mem::take(&mut self.asked);
         let Answer::Documents(documents) = answer else {
             return Vec::new();
@@ -263,8 +263,7 @@ impl Conversation for Places {
             let now = document.location.as_ref().and_then(|location| location.geometry);
             self.is_here(document) && asked.get(&document.id).is_some_and(|then| *then != now)
         });
-        // Frames with later cursors may have gone out meanwhile.
-        went.filter_map(|stored| object(&stored.document, None).map(Action::send))
+        went.filter_map(|stored| object(&stored.document, at.cursor).map(Action::send))
             .collect()
     }
 }

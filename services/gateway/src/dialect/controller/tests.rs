@@ -129,6 +129,7 @@ fn updates_only_go_forward_and_end_once() {
         subscription: &subscription,
         devices_max: 3,
         is_blocked: false,
+        cursor: Some("c"),
     };
     let mut updates = Updates::default();
     for (id, status, shown) in [
@@ -141,7 +142,7 @@ fn updates_only_go_forward_and_end_once() {
         ("b", Expired, Some("failed")),
         ("b", Success, None),
     ] {
-        let actions = updates.record(&step(id, status), Some("c"), &at);
+        let actions = updates.record(&step(id, status), &at);
         let frame = actions.into_iter().find_map(|action| match action {
             Action::Send(message) => serde_json::from_slice::<Value>(&message.text).ok(),
             Action::Select(_) | Action::Ask(_) | Action::Timer(_) | Action::Close(_) => None,

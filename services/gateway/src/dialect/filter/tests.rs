@@ -51,6 +51,7 @@ fn say(message: &str, before: Filters) -> (Option<Vec<String>>, Option<Value>) {
         subscription: &subscription,
         devices_max: 10,
         is_blocked: false,
+        cursor: None,
     };
     let actions = Talk::new(query::Limits::default()).text(message, &at);
     let (mut filters, mut said) = (None, None);

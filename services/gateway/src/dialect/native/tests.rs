@@ -227,6 +227,7 @@ fn selected(view: View, text: &str) -> Result<Selection, String> {
         subscription: &subscription,
         devices_max: 10,
         is_blocked: false,
+        cursor: None,
     };
     match Native::default().text(text, &at).pop() {
         Some(Action::Select(selection)) => Ok(selection),

@@ -64,7 +64,7 @@ impl Conversation for Talk {
         vec![error("Invalid JSON")]
     }
 
-    fn record(&mut self, record: &LogRecord, cursor: Option<&str>, _: &Moment<'_>) -> Vec<Action> {
+    fn record(&mut self, record: &LogRecord, at: &Moment<'_>) -> Vec<Action> {
         let Some(event) = record.event() else {
             return Vec::new();
         };
@@ -83,7 +83,7 @@ impl Conversation for Talk {
             return Vec::new();
         }
         self.told.insert(event.device.clone(), is_online);
-        status_of(&event.device, is_online, event.occurred_at, cursor)
+        status_of(&event.device, is_online, event.occurred_at, at.cursor)
     }
 
     fn answer(&mut self, answer: Answer, _: &Moment<'_>) -> Vec<Action> {

@@ -85,6 +85,7 @@ fn liveness_is_told_only_when_it_changes() {
         subscription: &subscription,
         devices_max: 3,
         is_blocked: false,
+        cursor: None,
     };
     use Status::{Offline, Online, Stale};
     let mut talk = Talk::default();
@@ -97,7 +98,7 @@ fn liveness_is_told_only_when_it_changes() {
         (Online, Some(Offline), Some(true)),
         (Online, Some(Online), None),
     ] {
-        let said = said(talk.record(&presence(status, previous), None, &at));
+        let said = said(talk.record(&presence(status, previous), &at));
         let found = said.first().map(|frame| frame["payload"]["is_online"] == true);
         assert_eq!(found, told, "{status:?} after {previous:?}");
     }
@@ -111,6 +112,7 @@ fn more_devices_than_a_connection_may_have_are_an_error_and_change_nothing() {
         subscription: &subscription,
         devices_max: 3,
         is_blocked: false,
+        cursor: None,
     };
     let message = json!({"type": "subscribe", "hardwareIds": ["a", "b", "c", "d"]});
     let said = said(Talk::default().text(&message.to_string(), &at));

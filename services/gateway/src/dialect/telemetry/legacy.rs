@@ -1,8 +1,9 @@
 //! The legacy socket, `/api/v2/ws?token=`: what is current of chosen devices, the alerts, the fleet. At
 //! once when asked for, when it changes (a device not more often than once a second), and every 10 s.
 
+mod list;
+
 use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,15 +26,13 @@ use crate::engine::LogRecord;
 use crate::subscription::{
     Delivery, DeviceSet, KindSet, Selection, Subscription, TenantScope, Told, Transport, View,
 };
+use list::{LOOK_AGAIN_US, List};
 
 const PATH: &str = "/api/v2/ws";
 /// A device is pushed when it changes, not more often than this.
 const EVERY: Duration = Duration::from_secs(1);
 /// Everything is pushed again this often.
 const KEEP_ALIVE_US: Micros = 10_000_000;
-/// After an event, the tables are looked at once they had time to follow, and once more.
-const LOOK_US: Micros = 200_000;
-const LOOK_AGAIN_US: Micros = 1_000_000;
 /// Alerts of one push.
 const ALERTS_MAX: usize = 100;
 /// Devices of one question.
@@ -192,57 +191,6 @@ fn fleet(counts: &Counts) -> String {
     .to_string()
 }
 
-/// A list that is pushed as a whole: the alerts, or the fleet.
-#[derive(Default)]
-struct List {
-    is_subscribed: bool,
-    /// To be asked for, and pushed whatever it says.
-    is_due: bool,
-    /// To be asked for at these times, and pushed if it says something new.
-    looks: Vec<Micros>,
-    shown: Option<u64>,
-}
-
-impl List {
-    fn subscribe(&mut self, yes: bool) {
-        *self = Self {
-            is_subscribed: yes,
-            is_due: yes,
-            ..Self::default()
-        };
-    }
-
-    fn wants(&self, now: Micros) -> bool {
-        self.is_subscribed && (self.is_due || self.looks.iter().any(|at| *at <= now))
-    }
-
-    /// Something happened that may have changed it.
-    fn stir(&mut self, now: Micros) {
-        if self.is_subscribed && self.looks.is_empty() {
-            self.looks = vec![now + LOOK_US, now + LOOK_AGAIN_US];
-        }
-    }
-
-    /// The text to push, if any.
-    fn take(&mut self, text: String, now: Micros) -> Option<Action> {
-        let mut hasher = DefaultHasher::new();
-        text.hash(&mut hasher);
-        let hash = hasher.finish();
-        let is_new = self.shown.replace(hash) != Some(hash);
-        let is_due = std::mem::take(&mut self.is_due);
-        self.looks.retain(|at| *at > now);
-        (self.is_subscribed && (is_new || is_due)).then(|| Action::send(text))
-    }
-
-    /// There was no answer: the next look is some time away.
-    fn put_off(&mut self, now: Micros) {
-        if self.is_subscribed {
-            self.is_due = false;
-            self.looks = vec![now + LOOK_AGAIN_US];
-        }
-    }
-}
-
 /// What is asked of the state at present.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Asking {
@@ -307,7 +255,7 @@ impl Conversation for Pushes {
         vec![Action::send(error("Invalid JSON"))]
     }
 
-    fn record(&mut self, record: &LogRecord, _: Option<&str>, at: &Moment<'_>) -> Vec<Action> {
+    fn record(&mut self, record: &LogRecord, at: &Moment<'_>) -> Vec<Action> {
         if record.kind != Some(Kind::Presence) {
             self.alerts.stir(at.now);
         }
@@ -321,12 +269,10 @@ impl Conversation for Pushes {
             Answer::Documents(documents) => pushed(&documents, at),
             Answer::Alerts(standing) => {
                 let tenant = at.subscription.selection.tenant.name().unwrap_or_default();
-                self.alerts
-                    .take(alerts(tenant, &standing), at.now)
-                    .into_iter()
-                    .collect()
+                let pushed = self.alerts.take(alerts(tenant, &standing), at);
+                pushed.into_iter().collect()
             }
-            Answer::Counts(counts) => self.fleet.take(fleet(&counts), at.now).into_iter().collect(),
+            Answer::Counts(counts) => self.fleet.take(fleet(&counts), at).into_iter().collect(),
             Answer::History(_)
             | Answer::Commanded(_)
             | Answer::Refused(_)
@@ -373,7 +319,7 @@ fn pushed(documents: &[Stored], at: &Moment<'_>) -> Vec<Action> {
     let has_data = |stored: &&Stored| stored.document.fold.newest_telemetry_at.is_some();
     let wanted = documents.iter().filter(is_chosen).filter(has_data);
     wanted
-        .map(|stored| Action::send(telemetry(&stored.document, None)))
+        .map(|stored| Action::send(telemetry(&stored.document, at.cursor)))
         .collect()
 }
 
@@ -432,10 +378,10 @@ impl Pushes {
         if !self.has_tenant {
             self.due.clear();
             if self.alerts.wants(at.now) {
-                actions.extend(self.alerts.take(alerts("", &[]), at.now));
+                actions.extend(self.alerts.take(alerts("", &[]), at));
             }
             if self.fleet.wants(at.now) {
-                actions.extend(self.fleet.take(fleet(&Counts::default()), at.now));
+                actions.extend(self.fleet.take(fleet(&Counts::default()), at));
             }
         } else if self.asking.is_none() && !at.is_blocked {
             if !self.due.is_empty() {

@@ -77,6 +77,7 @@ fn a_question_waits_for_the_one_before_and_devices_are_asked_together() {
         subscription: &subscription,
         devices_max: 10,
         is_blocked: false,
+        cursor: None,
     };
     let mut conversation = super::legacy::conversation();
     let mut asked = Vec::new();

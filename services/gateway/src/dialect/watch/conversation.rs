@@ -35,13 +35,13 @@ impl Watching {
         }
     }
 
-    fn tell(&mut self, cursor: Option<&str>) -> Vec<Action> {
+    fn tell(&mut self, at: &Moment<'_>) -> Vec<Action> {
         let connected = self.link.connected();
         if connected == self.told {
             return Vec::new();
         }
         self.told = connected;
-        vec![Action::Send(frames::status(self.transport, connected, cursor))]
+        vec![Action::Send(frames::status(self.transport, connected, at.cursor))]
     }
 }
 
@@ -50,7 +50,7 @@ impl Conversation for Watching {
         Vec::new()
     }
 
-    fn record(&mut self, record: &LogRecord, cursor: Option<&str>, _: &Moment<'_>) -> Vec<Action> {
+    fn record(&mut self, record: &LogRecord, at: &Moment<'_>) -> Vec<Action> {
         if self.source.is_some_and(|source| record.offset <= source) {
             return Vec::new();
         }
@@ -58,7 +58,7 @@ impl Conversation for Watching {
             return Vec::new();
         };
         let effect = self.link.follow(event);
-        let mut actions = self.tell(cursor);
+        let mut actions = self.tell(at);
         if effect == Effect::Silence && !self.is_asking {
             self.is_asking = true;
             actions.push(Action::Ask(Ask::Device(self.device.clone())));
@@ -66,18 +66,17 @@ impl Conversation for Watching {
         actions
     }
 
-    fn answer(&mut self, answer: Answer, _: &Moment<'_>) -> Vec<Action> {
+    fn answer(&mut self, answer: Answer, at: &Moment<'_>) -> Vec<Action> {
         self.is_asking = false;
         // Without an answer the verdict stands: whoever decided knew what is known.
         let Answer::Device(standing) = answer else {
             self.link.silent();
-            return self.tell(None);
+            return self.tell(at);
         };
         let is_heard = |stored: &Stored| stored.document.status == Some(Status::Online);
         if !standing.stored.as_ref().is_some_and(is_heard) {
             self.link.silent();
         }
-        // Frames with later cursors may have gone out meanwhile.
-        self.tell(None)
+        self.tell(at)
     }
 }

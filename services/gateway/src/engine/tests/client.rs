@@ -12,13 +12,14 @@ use parking_lot::Mutex;
 use schemas::Event;
 use serde_json::{Value, json};
 
-use crate::dialect::{Action, Control, Conversation, Dialect, Item, Look, Moment};
+use crate::dialect::{Action, Control, Conversation, Dialect, Item, Look, Message, Moment};
 use crate::engine::LogRecord;
 use crate::engine::worker::Wire;
 use crate::filters::Filters;
 use crate::subscription::Selection;
 
-/// Says of each record where it stands; reads a selection's devices from text, or after `q:` its filter.
+/// Says of each record where it stands, also of those that it is told of; reads a selection's devices from text, or
+/// after `q:` its filter.
 pub(super) struct Probe;
 
 impl Dialect for Probe {
@@ -92,6 +93,17 @@ impl Conversation for Probe {
         vec![Action::Select(Selection {
             devices: crate::subscription::DeviceSet::Set(Arc::new(devices)),
             ..at.subscription.selection.clone()
+        })]
+    }
+
+    fn record(&mut self, record: &LogRecord, at: &Moment<'_>) -> Vec<Action> {
+        let text = json!({
+            "partition": record.partition, "offset": record.offset, "key": record.key(), "cursor": at.cursor,
+        });
+        vec![Action::Send(Message {
+            event: None,
+            text: text.to_string().into(),
+            cursor: at.cursor.map(Into::into),
         })]
     }
 }

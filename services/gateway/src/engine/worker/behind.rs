@@ -39,6 +39,8 @@ pub(crate) struct Ready<'a> {
 struct Left {
     records: usize,
     bytes: usize,
+    /// What comes next waits for the next slice.
+    is_ended: bool,
 }
 
 /// Frames of the first slice of a stream that falls behind, bytes.
@@ -80,6 +82,7 @@ impl<W: Wire> Connection<W> {
         let mut left = Left {
             records: hub.settings().slice_records_max,
             bytes: behind.slice_bytes.min(hub.settings().turn_bytes_max),
+            is_ended: false,
         };
         let mut steps = Vec::new();
         self.read_slice(hub, &mut behind, &mut steps, &mut left, ready);
@@ -102,7 +105,7 @@ impl<W: Wire> Connection<W> {
             }
         }
         hub.worked += hub.settings().slice_records_max - left.records;
-        let is_spent = left.records == 0 || left.bytes == 0 || self.is_full(hub);
+        let is_spent = left.records == 0 || left.bytes == 0 || left.is_ended || self.is_full(hub);
         let joined = self.is_joined(hub, &mut behind);
         self.mode = Mode::Behind(behind);
         self.emit_latest(hub);
@@ -143,6 +146,10 @@ impl<W: Wire> Connection<W> {
             for turn in 0..count {
                 let index = (behind.first + turn) % count;
                 progress |= self.read_partition(hub, behind, index, steps, left, ready);
+                if left.is_ended {
+                    behind.first = index;
+                    return;
+                }
                 if left.records == 0 || left.bytes == 0 || self.is_full(hub) {
                     behind.first = (index + 1) % count;
                     return;
@@ -183,6 +190,10 @@ impl<W: Wire> Connection<W> {
                 break;
             }
             if visit == 0 || left.bytes == 0 || self.is_full(hub) {
+                return true;
+            }
+            if self.is_told_after_data(record) {
+                left.is_ended = true;
                 return true;
             }
             visit -= 1;
@@ -238,14 +249,25 @@ impl<W: Wire> Connection<W> {
         }
     }
 
-    /// What becomes of a record that the index was not asked about.
-    fn use_of(&mut self, record: &LogRecord) -> Use {
+    /// Whether the conversation is to be told of a record while what was shown before it is not out. What it
+    /// says is never dropped, and its cursor counts on that: the record waits for the next slice.
+    fn is_told_after_data(&self, record: &LogRecord) -> bool {
+        let is_told = self.latest.is_none() && self.is_told(record) && self.out.holds_data();
+        is_told && self.wants(record) == Use::Tell
+    }
+
+    fn wants(&self, record: &LogRecord) -> Use {
         let selection = &self.subscription.selection;
         if !selection.tenant.contains(record.tenant()) {
             return Use::None;
         }
         let scope = &self.subscription.principal.devices;
-        let wanted = selection.use_of(record.kind, record.device(), &self.devices, scope);
+        selection.use_of(record.kind, record.device(), &self.devices, scope)
+    }
+
+    /// What becomes of a record that the index was not asked about.
+    fn use_of(&mut self, record: &LogRecord) -> Use {
+        let wanted = self.wants(record);
         let is_passed = wanted != Use::None
             && (self.talk.has_passed(record) || self.skip.as_mut().is_some_and(|skip| skip.skips(record)));
         if is_passed { Use::None } else { wanted }

@@ -269,10 +269,7 @@ impl<W: Wire> Connection<W> {
             return;
         }
         if self.is_told(record) {
-            if self.out.blocked && self.latest.is_none() {
-                return self.fall_behind(hub, mark);
-            }
-            return self.tell(hub, record, None);
+            return self.tell_live(hub, record, mark);
         }
         if let Some(latest) = &mut self.latest {
             if latest.is_full(hub.settings()) {
@@ -290,6 +287,23 @@ impl<W: Wire> Connection<W> {
                 self.write(hub);
             }
         }
+    }
+
+    /// The conversation of a live stream is told of a record. What it says is never dropped, and its cursor
+    /// counts on all that was shown before: that goes out first.
+    fn tell_live(&mut self, hub: &mut Hub, record: &LogRecord, mark: usize) {
+        if self.latest.is_none() {
+            if self.out.holds_data() {
+                self.write(hub);
+            }
+            if !matches!(self.mode, Mode::Live) {
+                return;
+            }
+            if self.out.blocked {
+                return self.fall_behind(hub, mark);
+            }
+        }
+        self.tell(hub, record, None);
     }
 
     /// Writes what a live stream has queued; what the client does not take it will read again.

@@ -47,6 +47,11 @@ impl Output {
         self.bytes
     }
 
+    /// Whether a frame is queued that is dropped if the client takes no more.
+    pub(crate) fn holds_data(&self) -> bool {
+        self.marks.iter().any(|mark| *mark != KEEP)
+    }
+
     /// Queues a frame that must go out.
     pub(crate) fn keep(&mut self, frame: Bytes) {
         self.push(frame, KEEP);

@@ -70,7 +70,14 @@ impl<W: Wire> Connection<W> {
         hub: &mut Hub,
         take: impl FnOnce(&mut dyn Conversation, &Moment<'_>) -> Vec<Action>,
     ) {
-        for action in self.take_in(hub, take) {
+        let cursor = if self.subscription.cursors {
+            // What was shown is out, or will be read again.
+            self.write(hub);
+            self.cursor(hub)
+        } else {
+            None
+        };
+        for action in self.take_in(hub, cursor.as_deref(), take) {
             if self.ending.is_some() {
                 return;
             }
@@ -82,6 +89,7 @@ impl<W: Wire> Connection<W> {
     fn take_in(
         &mut self,
         hub: &Hub,
+        cursor: Option<&str>,
         take: impl FnOnce(&mut dyn Conversation, &Moment<'_>) -> Vec<Action>,
     ) -> Vec<Action> {
         let mut conversation = std::mem::replace(&mut self.conversation, Box::new(Silent));
@@ -90,6 +98,7 @@ impl<W: Wire> Connection<W> {
             subscription: &self.subscription,
             devices_max: hub.settings().selection_devices_max,
             is_blocked: self.out.blocked,
+            cursor,
         };
         let actions = take(&mut *conversation, &at);
         self.conversation = conversation;
@@ -128,7 +137,8 @@ impl<W: Wire> Connection<W> {
             Some(places) => Some(hub.cursor(self.set, places, self.subscription.start.time_ms, None)),
         };
         let cursor = cursor.as_deref();
-        for action in self.take_in(hub, |conversation, at| conversation.record(record, cursor, at)) {
+        let actions = self.take_in(hub, cursor, |conversation, at| conversation.record(record, at));
+        for action in actions {
             match action {
                 Action::Send(message) => {
                     let frame = frames::message(self.subscription.carriage(), &message);
