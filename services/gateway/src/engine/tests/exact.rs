@@ -189,7 +189,9 @@ impl Expectation {
 
 fn append(world: &World, partition: Partition, device: usize) {
     let key = format!("t/{}", DEVICES[device]);
-    world.log.append(Topic::Events, partition, &key, kind(device), None);
+    world
+        .log
+        .append(Topic::Events, partition, &key, kind(device), None);
 }
 
 /// Records of the kinds that are `told` are not shown: the conversation tells of them.
