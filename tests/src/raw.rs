@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -11,8 +12,11 @@ use crate::wait::within;
 /// A connection whose bytes are seen as they come.
 pub struct Raw {
     socket: TcpStream,
-    read: Vec<u8>,
+    read: BytesMut,
 }
+
+/// Room for one read.
+const READ_BYTES: usize = 64 << 10;
 
 impl Raw {
     /// Connects to the node of `api` and sends `bytes`.
@@ -22,7 +26,7 @@ impl Raw {
         socket.write_all(bytes).await.expect("sent");
         Self {
             socket,
-            read: Vec::new(),
+            read: BytesMut::new(),
         }
     }
 
@@ -39,7 +43,7 @@ impl Raw {
         socket.write_all(bytes).await.expect("sent");
         Self {
             socket,
-            read: Vec::new(),
+            read: BytesMut::new(),
         }
     }
 
@@ -56,7 +60,7 @@ impl Raw {
         socket.write_all(bytes).await.expect("sent");
         Self {
             socket,
-            read: Vec::new(),
+            read: BytesMut::new(),
         }
     }
 
@@ -90,19 +94,24 @@ impl Raw {
         self.socket.shutdown().await.expect("shut down");
     }
 
+    /// Reads more; answers how much, and 0 at the connection's end.
+    async fn read_more(&mut self) -> std::io::Result<usize> {
+        self.read.reserve(READ_BYTES);
+        self.socket.read_buf(&mut self.read).await
+    }
+
     /// Everything up to and with `text`. Panics when it does not come.
     pub async fn until(&mut self, text: &str) -> String {
+        let mut searched = 0;
         loop {
-            if let Some(at) = find(&self.read, text.as_bytes()) {
-                let rest = self.read.split_off(at + text.len());
-                let found = std::mem::replace(&mut self.read, rest);
+            if let Some(at) = find(&self.read[searched..], text.as_bytes()) {
+                let found = self.read.split_to(searched + at + text.len());
                 return String::from_utf8_lossy(&found).into_owned();
             }
-            let shown = String::from_utf8_lossy(&self.read).into_owned();
-            let read = within(text, self.socket.read_buf(&mut self.read))
-                .await
-                .expect("the connection");
-            assert!(read > 0, "the connection ended before {text:?}: {shown:?}");
+            searched = self.read.len().saturating_sub(text.len() - 1);
+            let read = within(text, self.read_more()).await.expect("the connection");
+            let shown = || String::from_utf8_lossy(&self.read);
+            assert!(read > 0, "the connection ended before {text:?}: {:?}", shown());
         }
     }
 
@@ -112,14 +121,15 @@ impl Raw {
         let size = usize::from_str_radix(size.trim_end(), 16).expect("a chunk's size");
         let end = size + "\r\n".len();
         while self.read.len() < end {
-            let read = within("a chunk", self.socket.read_buf(&mut self.read))
-                .await
-                .expect("the connection");
-            assert!(read > 0, "the connection ended in a chunk");
+            let read = within("a chunk", self.read_more()).await;
+            assert!(
+                read.expect("the connection") > 0,
+                "the connection ended in a chunk"
+            );
         }
-        let mut chunk: Vec<u8> = self.read.drain(..end).collect();
+        let mut chunk = self.read.split_to(end);
         chunk.truncate(size);
-        String::from_utf8(chunk).expect("text")
+        String::from_utf8(chunk.to_vec()).expect("text")
     }
 
     /// Reads up to and with `text` and keeps nothing of it. Panics when it does not come in time.
@@ -127,16 +137,12 @@ impl Raw {
         let reading = async {
             loop {
                 if let Some(at) = find(&self.read, text.as_bytes()) {
-                    drop(self.read.drain(..at + text.len()));
+                    drop(self.read.split_to(at + text.len()));
                     return;
                 }
                 let kept = self.read.len().min(text.len());
-                drop(self.read.drain(..self.read.len() - kept));
-                let read = self
-                    .socket
-                    .read_buf(&mut self.read)
-                    .await
-                    .expect("the connection");
+                drop(self.read.split_to(self.read.len() - kept));
+                let read = self.read_more().await.expect("the connection");
                 assert!(read > 0, "the connection ended before {text:?}");
             }
         };
@@ -146,7 +152,7 @@ impl Raw {
 
     /// Everything until the other side ends the connection, or resets it.
     pub async fn rest(mut self) -> String {
-        while let Ok(1..) = within("the end", self.socket.read_buf(&mut self.read)).await {}
+        while let Ok(1..) = within("the end", self.read_more()).await {}
         String::from_utf8_lossy(&self.read).into_owned()
     }
 

@@ -3,7 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
-const SAMPLED_EVERY: Duration = Duration::from_millis(100);
+/// The process waits a little each time.
+const SAMPLED_EVERY: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Memory {

@@ -33,7 +33,7 @@ const EXCUSED_FOR: Duration = Duration::from_secs(40);
 /// What a node that gives up says then, in its last words.
 const EXCUSES: [&str; 4] = ["did not answer", "unavailable", "cannot connect to", "timed out"];
 /// What nodes are told.
-const SETTINGS: [&str; 19] = [
+const SETTINGS: [&str; 21] = [
     "--admin-token",
     ADMIN_TOKEN,
     "--log-json",
@@ -52,6 +52,9 @@ const SETTINGS: [&str; 19] = [
     "8",
     "--default-spread",
     "8",
+    // What a rebuild writes anew does not grow with the run.
+    "--history-ttl",
+    "2m",
     "--log",
     "info",
 ];

@@ -5,6 +5,7 @@ mod choices;
 mod client;
 mod endings;
 mod exact;
+mod fair;
 mod fake;
 mod filters;
 mod latest;

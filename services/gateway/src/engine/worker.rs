@@ -28,6 +28,8 @@ use super::tails::Wake;
 use super::wire::SinkWire;
 use super::{Adoption, Sink, Token};
 
+#[cfg(test)]
+pub(crate) use self::core::RECHECKS_PER_TURN;
 pub(crate) use self::core::{AdoptedStream, Core};
 pub(crate) use self::hub::{Environment, questions_max};
 pub(crate) use self::output::Wire;
@@ -36,8 +38,10 @@ pub(crate) use self::output::Wire;
 const WAKER: mio::Token = mio::Token(usize::MAX);
 /// Events taken from the poll at a time.
 const EVENTS_MAX: usize = 1_024;
-/// Commands and answers taken in one turn.
-const COMMANDS_PER_TURN: usize = 512;
+/// Answers taken in one turn. They are only put in line.
+const REPLIES_PER_TURN: usize = 512;
+/// Commands taken in one turn. Most are new streams, each of which is greeted at once.
+const COMMANDS_PER_TURN: usize = 64;
 /// A worker looks around at least this often.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -157,7 +161,7 @@ impl Loop {
 
     /// True when it was told to stop.
     fn take_commands(&mut self) -> bool {
-        for _ in 0..COMMANDS_PER_TURN {
+        for _ in 0..REPLIES_PER_TURN {
             let Ok(reply) = self.inbox.replies.try_recv() else {
                 break;
             };

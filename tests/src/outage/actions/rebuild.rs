@@ -11,14 +11,14 @@ use tokio::time::{Instant, timeout};
 use super::stage::Stage;
 use crate::outage::servers::Servers;
 
-/// Longest time in which runs, or looks at the serving tables, may fail since servers are disturbed.
-const DISTURBED_MAX: Duration = Duration::from_secs(180);
+/// How often in a row runs, or looks at the serving tables, may fail since servers are disturbed.
+const FAILURES_MAX: u32 = 20;
 /// So long after servers were disturbed, a run or a look may still fail because of it: leaders are elected anew, and
 /// the CQL server's first answers take seconds.
 const EXCUSED_FOR: Duration = Duration::from_secs(15);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_secs(2);
-/// Longest run: it writes the history of every event so far.
+/// Longest run: it writes the history of the last events as well.
 const RUN_MAX: Duration = Duration::from_secs(300);
 /// Runs that may end before they are interrupted.
 const TRIES: u32 = 4;
@@ -50,7 +50,7 @@ pub async fn in_calm(stage: &Stage) {
 /// that work, and die.
 async fn serving(stage: &Stage) {
     let findings = &stage.findings;
-    let first = Instant::now();
+    let mut failures = 0;
     loop {
         let begun = Instant::now();
         let error = match compared(&stage.servers).await {
@@ -65,7 +65,8 @@ async fn serving(stage: &Stage) {
             Err(error) => error,
         };
         findings.say(&format!("  the tables before a rebuild: {error}"));
-        if !is_excused(stage, first, begun) {
+        failures += 1;
+        if !is_excused(stage, failures, begun) {
             findings.violation("tables cannot be compared", error);
             return;
         }
@@ -119,8 +120,7 @@ async fn interrupted(stage: &Stage, after_ms: u64) -> bool {
 /// Runs it until it has ended well. Whether that was at the first attempt.
 async fn to_its_end(stage: &Stage) -> bool {
     let findings = &stage.findings;
-    let first = Instant::now();
-    let mut is_first = true;
+    let mut failures = 0;
     loop {
         let begun = Instant::now();
         let output = timeout(RUN_MAX, stage.flags.command("rebuild").output()).await;
@@ -132,23 +132,23 @@ async fn to_its_end(stage: &Stage) -> bool {
         if output.status.success() {
             findings.took("rebuild while serving", begun.elapsed());
             stage.board.other_tables();
-            return is_first;
+            return failures == 0;
         }
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
         let is_wrong = said.contains("are not what wakeline.state says") || said.contains("differ");
-        if is_wrong || !is_excused(stage, first, begun) {
+        failures += 1;
+        if is_wrong || !is_excused(stage, failures, begun) {
             findings.violation("a rebuild fails", format!("{}: {said}", output.status));
             return false;
         }
         findings.count("rebuilds that failed while servers were disturbed", 1);
         findings.say(&format!("  rebuild: {}", said.lines().last().unwrap_or_default()));
-        is_first = false;
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// Whether what began at `begun` may have failed because of what is done to the servers.
-fn is_excused(stage: &Stage, first: Instant, begun: Instant) -> bool {
-    stage.disturbances.excuse(begun, EXCUSED_FOR) && first.elapsed() < DISTURBED_MAX
+/// Whether what began at `begun` may have failed because of what is done to the servers, so many times in a row.
+fn is_excused(stage: &Stage, failures: u32, begun: Instant) -> bool {
+    failures <= FAILURES_MAX && stage.disturbances.excuse(begun, EXCUSED_FOR)
 }

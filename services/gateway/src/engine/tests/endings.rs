@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use access::{Denied, Principal, Scope};
@@ -9,6 +10,7 @@ use journal::Topic;
 
 use super::sequences::{ROOM, append, live, opened, settled};
 use super::world::{Client, World, run, small};
+use crate::engine::worker::RECHECKS_PER_TURN;
 use crate::subscription::{DeviceSet, Framing, TenantScope, Transport};
 
 #[test]
@@ -79,6 +81,64 @@ fn a_stream_ends_when_its_credential_expires() {
         client.take();
         assert_eq!(client.controls().last(), Some(&"fault"));
         assert_eq!(world.core.len(), 0);
+    });
+}
+
+#[test]
+fn a_stream_ends_when_its_credential_expires_though_the_clock_was_set_back_meanwhile() {
+    run(async {
+        let mut world = World::new(&small(), 0);
+        let mut client = live();
+        client.subscription.principal = Arc::new(Principal {
+            expires_at: Some((world.wall_ms() + 300) * 1_000),
+            ..Principal::system("short")
+        });
+        opened(&mut world, &mut client).await;
+        world.clock_set.fetch_sub(200_000, Ordering::Relaxed);
+        for _ in 0..20 {
+            world.step(20).await;
+        }
+        assert_eq!(world.core.len(), 1, "it has 100 ms left");
+        for _ in 0..10 {
+            world.step(20).await;
+        }
+        assert_eq!(world.core.len(), 0);
+    });
+}
+
+#[test]
+fn a_credential_that_is_revoked_while_its_stream_opens_gets_no_stream() {
+    run(async {
+        let mut world = World::new(&small(), 0);
+        append(&world, 0, 3);
+        let mut client = live().from(&[(0, 0)]);
+        let revoked = ("tester".into(), Err(Denied::Revoked));
+        world.access.0.lock().extend([revoked]);
+        opened(&mut world, &mut client).await;
+        assert_eq!(client.controls(), ["hello", "fault"]);
+        assert!(client.places().is_empty());
+        assert_eq!(world.core.len(), 0);
+    });
+}
+
+#[test]
+fn however_often_credentials_change_every_stream_is_looked_at() {
+    run(async {
+        let mut world = World::new(&small(), 0);
+        let mut clients: Vec<Client> = (0..RECHECKS_PER_TURN + 10).map(|_| live()).collect();
+        let last = clients.last_mut().expect("some");
+        last.subscription.principal = Arc::new(Principal::system("last"));
+        for client in &mut clients {
+            world.open(client);
+            world.give(client, ROOM);
+        }
+        let revoked = ("last".into(), Err(Denied::Revoked));
+        world.access.0.lock().extend([revoked]);
+        for _ in 0..4 {
+            world.core.recheck();
+            world.step(1).await;
+        }
+        assert_eq!(world.core.len(), RECHECKS_PER_TURN + 9);
     });
 }
 

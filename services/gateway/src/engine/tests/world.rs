@@ -1,7 +1,7 @@
 //! A worker, its services on a virtual clock, the scripted log, and clients.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use access::Principal;
@@ -42,6 +42,8 @@ pub(super) struct World {
     inbox: Inbox,
     seats: Seats,
     started: Instant,
+    /// What the wall clock showed when it started, microseconds.
+    pub(super) clock_set: Arc<AtomicI64>,
     env: Arc<Environment>,
     _tasks: JoinSet<()>,
 }
@@ -87,8 +89,11 @@ impl World {
         let shelf = Arc::new(FakeStore(Mutex::new(Shelf::default())));
         let access = Arc::new(FakeAccess::default());
         let started = Instant::now();
-        let clock: Clock =
-            Arc::new(move || 1_000_000_000 + i64::try_from(started.elapsed().as_micros()).unwrap());
+        let clock_set = Arc::new(AtomicI64::new(1_000_000_000));
+        let set = Arc::clone(&clock_set);
+        let clock: Clock = Arc::new(move || {
+            set.load(Ordering::Relaxed) + i64::try_from(started.elapsed().as_micros()).unwrap()
+        });
         let metrics = Arc::new(Metrics::new(&prometheus::Registry::new()).unwrap());
         let access_port = Arc::clone(&access) as Arc<dyn crate::engine::Access>;
         let (env, _, _, tasks) = environment(
@@ -111,6 +116,7 @@ impl World {
             inbox,
             seats: Seats::new(settings.clone()),
             started,
+            clock_set,
             _tasks: tasks,
         }
     }

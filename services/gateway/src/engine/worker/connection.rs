@@ -253,6 +253,18 @@ impl<W: Wire> Connection<W> {
         }
     }
 
+    /// [`settle`](Self::settle), but what is to be read for it waits for its turn: a thousand sockets that
+    /// take bytes again at once do not hold up those that are live.
+    pub(crate) fn settle_in_turn(&mut self, hub: &mut Hub) {
+        if self.out.gone || matches!(self.mode, Mode::Live | Mode::Ended) {
+            return self.settle(hub);
+        }
+        self.write(hub);
+        if !self.out.blocked {
+            self.run_soon(hub);
+        }
+    }
+
     fn settle_live(&mut self, hub: &mut Hub) {
         self.write(hub);
         self.emit_owed(hub);

@@ -23,8 +23,8 @@ pub(crate) struct Core<W> {
     connections: Slab<Connection<W>>,
     hub: Hub,
     generation: u32,
-    /// Blocks that have come, by who waits for them.
-    arrived: VecDeque<(Token, BlockKey, BlockAnswer)>,
+    /// Answers that have come, by who waits for them: each is taken up in a slice of its own.
+    arrived: VecDeque<(Token, Arrived)>,
     /// Input that was left for the next turn.
     unread: Vec<Token>,
     dirty: Vec<Token>,
@@ -32,22 +32,37 @@ pub(crate) struct Core<W> {
     wanted: Vec<Slot>,
     judged: Vec<(Slot, Outcome)>,
     scratch: Box<[u8]>,
-    /// Connections that are rechecked in the turns to come: from this slot on.
-    recheck_from: Option<usize>,
+    /// The walk over all connections that is under way.
+    walk: Option<Walk>,
     drain_over_ms: Option<u64>,
     /// Rings have records that this turn left.
     has_more: bool,
 }
 
 /// Connections that are rechecked in one turn.
-const RECHECKS_PER_TURN: usize = 4_096;
+pub(crate) const RECHECKS_PER_TURN: usize = 4_096;
 /// Slices of streams that are behind in one turn, as long as they find little to read: live ones come
 /// first in each.
 const SLICES_PER_TURN: usize = 256;
-/// Full slices in one turn.
-const FULL_SLICES_PER_TURN: usize = 4;
+/// Full slices in one turn: for about so long a record of a live stream waits.
+const FULL_SLICES_PER_TURN: usize = 1;
 /// Bytes read from sockets at a time.
 const SCRATCH_BYTES: usize = 64 << 10;
+
+/// Connections are rechecked in the turns to come.
+struct Walk {
+    /// From this slot on.
+    from: usize,
+    /// Then once more from the beginning: a walk that began anew with each change would, if changes come
+    /// fast enough, never reach its end.
+    again: bool,
+}
+
+/// An answer, for one stream.
+enum Arrived {
+    Block(BlockKey, BlockAnswer),
+    Lookup(LookupAnswer),
+}
 
 impl<W: Wire> Core<W> {
     pub(crate) fn new(env: Arc<Environment>, mailbox: Arc<Mailbox>, now_ms: u64, seed: u64) -> Self {
@@ -62,7 +77,7 @@ impl<W: Wire> Core<W> {
             wanted: Vec::new(),
             judged: Vec::new(),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
-            recheck_from: None,
+            walk: None,
             drain_over_ms: None,
             has_more: false,
         }
@@ -120,7 +135,8 @@ impl<W: Wire> Core<W> {
         }
         self.connections.insert(connection);
         self.hub.env.metrics.streams.inc();
-        self.with(token, |_, _| {});
+        // Its credential was judged before it was opened, which may have taken a while.
+        self.with(token, |connection, hub| connection.recheck(hub));
     }
 
     /// Does something with a stream, if it is still there, then sets its timer or lets it go.
@@ -154,7 +170,7 @@ impl<W: Wire> Core<W> {
             if connection.out.blocked {
                 unread = connection.is_crowded(hub);
                 connection.out.blocked = false;
-                connection.settle(hub);
+                connection.settle_in_turn(hub);
                 if matches!(connection.mode, Mode::Ended) && connection.out.is_empty() {
                     connection.wire.shut();
                 }
@@ -183,26 +199,35 @@ impl<W: Wire> Core<W> {
         self.hub.questions = self.hub.questions.saturating_sub(1);
         match reply {
             Reply::Block { key, answer } => {
-                for token in self.hub.waiting.remove(&key).unwrap_or_default() {
-                    self.with(token, |connection, hub| {
-                        connection.block_answered(hub, key, &answer)
-                    });
-                }
+                let tokens = self.hub.waiting.remove(&key).unwrap_or_default();
+                let answers = tokens
+                    .into_iter()
+                    .map(|token| (token, Arrived::Block(key, answer.clone())));
+                self.arrived.extend(answers);
             }
-            Reply::Lookup {
-                token,
-                answer: LookupAnswer::Asked(answer),
-            } => {
+            Reply::Lookup { token, answer } => self.arrived.push_back((token, Arrived::Lookup(answer))),
+        }
+    }
+
+    fn take_up(&mut self, token: Token, arrived: Arrived) {
+        match arrived {
+            Arrived::Block(key, answer) => self.with(token, |connection, hub| {
+                connection.block_answered(hub, key, &answer)
+            }),
+            Arrived::Lookup(LookupAnswer::Asked(answer)) => {
                 self.with(token, |connection, hub| connection.answered(hub, answer));
                 // What its client said meanwhile may have been left unread.
                 self.unread.push(token);
             }
-            Reply::Lookup { token, answer } => self.with(token, |connection, hub| {
+            Arrived::Lookup(answer) => self.with(token, |connection, hub| {
                 connection.is_asking = false;
                 match answer {
                     LookupAnswer::Asked(_) => {}
                     LookupAnswer::Pinned(pinned) => connection.pinned(hub, &pinned),
-                    LookupAnswer::Page(page) => connection.advance_snapshot(hub, Some(page)),
+                    LookupAnswer::Page(page) => {
+                        hub.worked += page.documents.len();
+                        connection.advance_snapshot(hub, Some(page));
+                    }
                     LookupAnswer::Reset(moved) => connection.reset_answered(hub, moved),
                     LookupAnswer::Failed => connection.retry_later(hub),
                 }
@@ -212,7 +237,15 @@ impl<W: Wire> Core<W> {
 
     /// Principals may have changed: every stream is looked at within the next turns.
     pub(crate) fn recheck(&mut self) {
-        self.recheck_from = Some(0);
+        match &mut self.walk {
+            Some(walk) => walk.again = true,
+            None => {
+                self.walk = Some(Walk {
+                    from: 0,
+                    again: false,
+                })
+            }
+        }
     }
 
     /// Ends the streams over so many milliseconds, in no order.
@@ -251,7 +284,7 @@ impl<W: Wire> Core<W> {
         let unfinished = !self.hub.runnable.is_empty()
             || !self.arrived.is_empty()
             || !self.unread.is_empty()
-            || self.recheck_from.is_some();
+            || self.walk.is_some();
         if unfinished || self.has_more {
             return Some(0);
         }
@@ -270,7 +303,7 @@ impl<W: Wire> Core<W> {
             .collect()
     }
 
-    /// Gives streams that are behind their slices: first those whose blocks have come.
+    /// Gives streams that are behind their slices: first those whose answers have come.
     fn run_slices(&mut self) {
         let work_max = self.hub.settings().slice_records_max * FULL_SLICES_PER_TURN;
         self.hub.worked = 0;
@@ -278,10 +311,8 @@ impl<W: Wire> Core<W> {
             if self.hub.worked >= work_max {
                 return;
             }
-            if let Some((token, key, answer)) = self.arrived.pop_front() {
-                self.with(token, |connection, hub| {
-                    connection.block_answered(hub, key, &answer)
-                });
+            if let Some((token, arrived)) = self.arrived.pop_front() {
+                self.take_up(token, arrived);
             } else if let Some(token) = self.hub.runnable.pop_front() {
                 self.with(token, |connection, hub| {
                     connection.is_runnable = false;
@@ -302,24 +333,24 @@ impl<W: Wire> Core<W> {
     }
 
     fn recheck_some(&mut self) {
-        let Some(from) = self.recheck_from else {
+        let Some(Walk { from, again }) = self.walk else {
             return;
         };
-        let tokens: Vec<Token> = self
-            .connections
-            .iter()
-            .skip_while(|(index, _)| *index < from)
-            .take(RECHECKS_PER_TURN)
-            .map(|(_, connection)| connection.token)
-            .collect();
-        let full = tokens.len() == RECHECKS_PER_TURN;
-        self.recheck_from = tokens
-            .last()
-            .filter(|_| full)
-            .map(|token| token.slot as usize + 1);
-        for token in tokens {
-            self.with(token, |connection, hub| connection.recheck(hub));
+        let slots = self.connections.capacity();
+        let until = slots.min(from + RECHECKS_PER_TURN);
+        for slot in from..until {
+            if let Some(token) = self.connections.get(slot).map(|connection| connection.token) {
+                self.with(token, |connection, hub| connection.recheck(hub));
+            }
         }
+        self.walk = match (until < slots, again) {
+            (true, again) => Some(Walk { from: until, again }),
+            (false, true) => Some(Walk {
+                from: 0,
+                again: false,
+            }),
+            (false, false) => None,
+        };
     }
 }
 

@@ -78,7 +78,7 @@ impl<W: Wire> Connection<W> {
             }
             ws::Message::Close => return self.finish(hub, Ending::Client),
         }
-        self.settle(hub);
+        self.settle_in_turn(hub);
     }
 
     pub(crate) fn narrow(&mut self, hub: &mut Hub, selection: Selection) {

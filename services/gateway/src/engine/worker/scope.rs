@@ -13,6 +13,9 @@ use crate::dialect::Ending;
 use crate::engine::ring::Place;
 use crate::subscription::{DeviceSet, Selection};
 
+/// A stream whose credential ends is looked at this often.
+const EXPIRY_LOOK_MS: u64 = 60_000;
+
 impl<W: Wire> Connection<W> {
     /// The client wants to see something else from now on.
     pub(crate) fn select(&mut self, hub: &mut Hub, selection: Selection) {
@@ -32,7 +35,7 @@ impl<W: Wire> Connection<W> {
             return self.finish(hub, Ending::Credential);
         };
         if principal == self.subscription.principal {
-            return;
+            return self.set_expiry(hub);
         }
         if !self.subscription.dialect.admits(&self.subscription, &principal) {
             return self.finish(hub, Ending::Scope);
@@ -49,12 +52,12 @@ impl<W: Wire> Connection<W> {
         self.settle(hub);
     }
 
-    /// Sets the timer for the principal's end.
+    /// Sets the timer for the principal's end, or for another look before it: an end is told by wall time,
+    /// which may be set, and timers run by another.
     pub(crate) fn set_expiry(&mut self, hub: &Hub) {
         self.times.expiry = self.subscription.principal.expires_at.map_or(0, |expires_at| {
             let left_us = u64::try_from(expires_at.saturating_sub(hub.wall())).unwrap_or(0);
-            // Never before the end, and not so far ahead that the sum would overflow.
-            (hub.now_ms + (left_us / 1_000 + 1).min(1 << 40)).max(1)
+            (hub.now_ms + (left_us / 1_000 + 1).min(EXPIRY_LOOK_MS)).max(1)
         });
     }
 

@@ -63,7 +63,11 @@ impl<W: Wire> Connection<W> {
             return self.finish(hub, Ending::Draining);
         }
         if is_due(self.times.stalled) {
-            return self.finish(hub, Ending::Stalled);
+            if self.out.blocked {
+                return self.finish(hub, Ending::Stalled);
+            }
+            // It takes bytes again, and waits for its turn.
+            self.times.stalled = now_ms + millis(hub.settings().stalled_max);
         }
         if is_due(self.times.expiry) {
             self.times.expiry = 0;
@@ -97,7 +101,7 @@ impl<W: Wire> Connection<W> {
             self.times.talk = 0;
             self.converse(hub, |conversation, at| conversation.timer(at));
         }
-        self.settle(hub);
+        self.settle_in_turn(hub);
     }
 
     fn ping(&mut self, hub: &mut Hub) {
