@@ -109,6 +109,8 @@ fn allowed(
     organizations: impl IntoIterator<Item = Box<str>>,
     permissions: &[&str],
 ) -> BTreeSet<Box<str>> {
-    let allowed = |organization: &Box<str>| may(principal, organization, permissions);
-    organizations.into_iter().filter(allowed).collect()
+    let organizations = organizations.into_iter();
+    organizations
+        .filter(|organization| may(principal, organization, permissions))
+        .collect()
 }

@@ -37,16 +37,10 @@ pub(crate) trait Tongue: Send + Sync + 'static {
     fn read(&self, text: &str, events_max: usize) -> Said;
 
     /// What became of an event, if the device is told; `index` is its place in its message.
-    fn outcome(&self, index: usize, outcome: &Outcome) -> Option<String> {
-        let _ = (index, outcome);
-        None
-    }
+    fn outcome(&self, index: usize, outcome: &Outcome) -> Option<String>;
 
     /// A mistake, if the device is told.
-    fn error(&self, message: &str) -> Option<String> {
-        let _ = message;
-        None
-    }
+    fn error(&self, message: &str) -> Option<String>;
 
     /// A command, its input in clear.
     fn command(&self, step: &Step, input: Option<&str>) -> String;

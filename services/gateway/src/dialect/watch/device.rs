@@ -1,5 +1,6 @@
 //! What devices say on their own socket in this dialect, and what they are sent. Pure.
 
+use access::events::Outcome;
 use access::http::{Body, Surface};
 use http::Response;
 use schemas::json::hardware_entity;
@@ -40,6 +41,14 @@ impl Tongue for Device {
 
     fn read(&self, text: &str, _: usize) -> Said {
         read(text).unwrap_or_else(|| Said::Events(Vec::new(), None))
+    }
+
+    fn outcome(&self, _: usize, _: &Outcome) -> Option<String> {
+        None
+    }
+
+    fn error(&self, _: &str) -> Option<String> {
+        None
     }
 
     fn command(&self, step: &Step, input: Option<&str>) -> String {

@@ -169,7 +169,7 @@ impl<'a> Tenant<'a> {
     }
 
     async fn has_any(&self, prefix: &str) -> Result<bool, StoreError> {
-        let begins = |device: &Box<str>| device.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty());
+        let begins = |device: &str| device.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty());
         match self.scope {
             Scope::All => {
                 let partitions = self.placement.partitions();
