@@ -2,7 +2,8 @@
 //! topic's end.
 //!
 //! A partition never judges a device before the process has folded the topic to the end that it had when
-//! the process began: a rule that is not known yet must not pass for one that is gone.
+//! the partition was claimed: a rule that is not known yet, though whoever had the partition before judged
+//! by it, must not pass for one that is gone.
 
 pub(crate) mod follow;
 #[cfg(test)]
@@ -20,11 +21,19 @@ use schemas::control::Rule;
 /// What the key of a rule's record begins with.
 const KEY: &str = "rule/";
 
-/// The rules of all tenants, as of one offset of `wakeline.control`. Cheap to clone, about.
+/// The rules of all tenants, as of one offset of `wakeline.control`. Cheap to clone: copies share the rules.
 #[derive(Debug, Clone, Default)]
 pub struct Rulebook {
-    tenants: FxHashMap<Box<str>, BTreeMap<Box<str>, Arc<AlertRule>>>,
+    tenants: FxHashMap<Box<str>, Arc<TenantRules>>,
     next: Offset,
+    changed: Offset,
+}
+
+/// The rules of one tenant; it may have had some, and have none any more.
+#[derive(Debug, Clone, Default)]
+struct TenantRules {
+    by_id: BTreeMap<Box<str>, Arc<AlertRule>>,
+    /// Offset after the last record about one of them.
     changed: Offset,
 }
 
@@ -54,7 +63,9 @@ impl Rulebook {
             return;
         };
         self.changed = self.next;
-        let rules = self.tenants.entry(tenant.into()).or_default();
+        let rules = Arc::make_mut(self.tenants.entry(tenant.into()).or_default());
+        rules.changed = self.next;
+        let rules = &mut rules.by_id;
         match record.value.as_ref().map(|value| Control::decode(value)) {
             Some(Ok(Control::Rule(rule))) if *rule.tenant == *tenant && *rule.id == *id => {
                 let rule = AlertRule::new(rule, record.offset);
@@ -70,12 +81,7 @@ impl Rulebook {
                 let rule = AlertRule::unreadable(tenant, id, record.offset);
                 rules.insert(id.into(), Arc::new(rule));
             }
-            None => {
-                rules.remove(id);
-                if rules.is_empty() {
-                    self.tenants.remove(tenant);
-                }
-            }
+            None => drop(rules.remove(id)),
         }
     }
 
@@ -84,9 +90,18 @@ impl Rulebook {
         self.next = self.next.max(next);
     }
 
-    /// The rules of `tenant` by id.
+    /// The rules of `tenant` by id, if it has any.
     pub(crate) fn of(&self, tenant: &str) -> Option<&BTreeMap<Box<str>, Arc<AlertRule>>> {
-        self.tenants.get(tenant)
+        let rules = &self.tenants.get(tenant)?.by_id;
+        (!rules.is_empty()).then_some(rules)
+    }
+
+    /// The tenants of which a rule came or went at or after `since`, in order.
+    pub(crate) fn changed_since(&self, since: Offset) -> Vec<Box<str>> {
+        let changed = self.tenants.iter().filter(|(_, rules)| rules.changed > since);
+        let mut tenants: Vec<Box<str>> = changed.map(|(tenant, _)| tenant.clone()).collect();
+        tenants.sort_unstable();
+        tenants
     }
 
     /// Offset after the last record folded.

@@ -127,7 +127,8 @@ impl Task {
         self.recover().await?;
         self.learn_rules().await?;
         self.restore().await?;
-        // The counts are taken from the documents themselves, which heals what a crash left askew.
+        // The counts are those of the documents themselves, and stand from here on. Where the tables keep another
+        // answer for the same source (in CQL the one whose bytes are greater), the next batch puts it right.
         self.record_applied().await?;
         self.claim
             .start(self.source)

@@ -76,6 +76,33 @@ impl Rows {
             }
         }
     }
+
+    /// A page of the documents that `lies` picks, by name.
+    fn page(
+        &self,
+        lies: impl Fn(&Partition, &DeviceKey) -> bool,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let name = |key: &DeviceKey| format!("{}/{}", key.tenant, key.device);
+        let mut found: Vec<_> = self
+            .documents
+            .iter()
+            .filter(|((number, key), _)| lies(number, key) && after.is_none_or(|after| *name(key) > *after))
+            .filter_map(|((_, key), (value, source))| Some((name(key), value.as_ref()?, *source)))
+            .collect();
+        found.sort();
+        let next = found.get(limit).and(found.get(limit.saturating_sub(1)));
+        let next = next.map(|(name, _, _)| name.as_str().into());
+        let page = found
+            .iter()
+            .take(limit)
+            .map(|(_, value, source)| stored(value, *source));
+        Ok(Page {
+            documents: page.collect::<Result<_, _>>()?,
+            next,
+        })
+    }
 }
 
 impl Tables {
@@ -208,8 +235,16 @@ impl Documents for Port {
         .await
     }
 
-    async fn page(&self, _: &str, _: &[Partition], _: Option<&str>, _: usize) -> Result<Page, StoreError> {
-        Ok(Page::default())
+    async fn page(
+        &self,
+        tenant: &str,
+        partitions: &[Partition],
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let lies =
+            |partition: &Partition, key: &DeviceKey| partitions.contains(partition) && *key.tenant == *tenant;
+        self.read(|rows| rows.page(lies, after, limit)).await?
     }
 
     async fn page_of_partition(
@@ -218,29 +253,8 @@ impl Documents for Port {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page, StoreError> {
-        let look = |rows: &Rows| {
-            let name = |key: &DeviceKey| format!("{}/{}", key.tenant, key.device);
-            let mut found: Vec<_> = rows
-                .documents
-                .iter()
-                .filter(|((number, key), _)| {
-                    *number == partition && after.is_none_or(|after| *name(key) > *after)
-                })
-                .filter_map(|((_, key), (value, source))| Some((name(key), value.as_ref()?, *source)))
-                .collect();
-            found.sort();
-            let next = found.get(limit).and(found.get(limit.saturating_sub(1)));
-            let next = next.map(|(name, _, _)| name.as_str().into());
-            let page = found
-                .iter()
-                .take(limit)
-                .map(|(_, value, source)| stored(value, *source));
-            Ok(Page {
-                documents: page.collect::<Result<_, _>>()?,
-                next,
-            })
-        };
-        self.read(look).await?
+        let lies = |number: &Partition, _: &DeviceKey| *number == partition;
+        self.read(|rows| rows.page(lies, after, limit)).await?
     }
 
     async fn tenants_of(&self, _: &str) -> Result<Vec<Box<str>>, StoreError> {

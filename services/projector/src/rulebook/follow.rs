@@ -10,12 +10,21 @@ use super::Rulebook;
 use crate::settings::Settings;
 
 /// The one partition of the topic.
-const PARTITION: Partition = 0;
+pub(crate) const PARTITION: Partition = 0;
 /// Bytes of control records read at once.
 const BLOCK_BYTES: usize = 1 << 20;
 
-/// The rulebook as the tasks of a process see it; `None` until the topic was folded to its end once.
-pub(crate) type Known = Option<Arc<Rulebook>>;
+/// What the tasks of a process see; `None` until the topic was folded to its end once.
+pub(crate) type Known = Option<Followed>;
+
+/// The rulebook, and how far it goes.
+#[derive(Debug, Clone)]
+pub(crate) struct Followed {
+    pub(crate) book: Arc<Rulebook>,
+    /// Offset after the last record read, whatever it was about: most are about no rule, and a book stays
+    /// the same book through them.
+    pub(crate) next: Offset,
+}
 
 /// Follows the topic for ever; to be dropped.
 pub(crate) async fn follow(
@@ -25,8 +34,15 @@ pub(crate) async fn follow(
 ) -> Infallible {
     loop {
         let mut book = fold_to_end(journal, settings).await;
-        known.send_replace(Some(Arc::new(book.clone())));
+        known.send_replace(Some(followed(&book)));
         tail(journal, settings, known, &mut book).await;
+    }
+}
+
+fn followed(book: &Rulebook) -> Followed {
+    Followed {
+        book: Arc::new(book.clone()),
+        next: book.next(),
     }
 }
 
@@ -80,8 +96,15 @@ async fn tail(journal: &Journal, settings: &Settings, known: &watch::Sender<Know
                 }
                 book.folded_to(batch.next);
                 if book.changed() > changed {
-                    known.send_replace(Some(Arc::new(book.clone())));
+                    known.send_replace(Some(followed(book)));
+                    continue;
                 }
+                // Who waits for a position waits for it, not for a rule.
+                known.send_modify(|known| {
+                    if let Some(known) = known {
+                        known.next = book.next();
+                    }
+                });
             }
             Err(TailError::Unavailable { reason }) => {
                 tracing::debug!(reason, "the alert rules cannot be followed at present");

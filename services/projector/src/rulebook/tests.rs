@@ -70,6 +70,18 @@ fn records_of_other_kinds_move_the_position_alone() {
 }
 
 #[test]
+fn a_book_knows_whose_rules_changed_also_when_none_is_left() {
+    let mut book = Rulebook::default();
+    book.apply(&put(3, "x > 1"));
+    assert_eq!(book.changed_since(0), ["acme".into()]);
+    assert!(book.changed_since(book.changed()).is_empty());
+    book.apply(&record(6, "rule/acme/hot", None));
+    book.apply(&record(7, "token/abc", None));
+    assert_eq!(book.changed_since(4), ["acme".into()]);
+    assert!(book.changed_since(7).is_empty());
+}
+
+#[test]
 fn a_rule_that_cannot_be_read_opens_nothing_and_ends_nothing() {
     let mut book = Rulebook::default();
     book.apply(&put(1, "x >"));

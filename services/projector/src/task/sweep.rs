@@ -1,4 +1,5 @@
-//! New alert rules meet the devices that are there already: one page of documents between two batches.
+//! New alert rules meet the devices that are there already: one page of documents between two batches, of
+//! those tenants alone whose rules came or went.
 //!
 //! It begins once everything is folded that the log held when the partition was claimed: what an owner
 //! before had appended is then in the documents, and no alert is opened beside one that was about to come
@@ -6,13 +7,13 @@
 
 use std::sync::Arc;
 
-use journal::{Offset, Topic};
+use journal::{Offset, Partition, Topic};
 use state::PageKey;
 
 use super::patience::Backoff;
 use super::{Ended, Task};
 use crate::recovery::bounds;
-use crate::rulebook::follow::Known;
+use crate::rulebook::follow::{Followed, Known, PARTITION as CONTROL};
 
 /// The rules of the partition's process, and how far the partition was held against them.
 pub(super) struct Sweeps {
@@ -26,6 +27,8 @@ pub(super) struct Sweeps {
 struct Sweep {
     /// It is about rules put before this.
     until: Offset,
+    /// The tenants that are left; the last one's devices are looked at.
+    tenants: Vec<Box<str>>,
     after: Option<PageKey>,
 }
 
@@ -51,24 +54,47 @@ impl Task {
             })
             .await?;
         self.sweeps.applied = applied;
-        let mut known = self.shared.rules.subscribe();
-        // Rules that an owner before knew are known here before anything is judged.
-        let is_level = |known: &Known| known.as_ref().is_some_and(|book| book.next() >= applied);
-        tokio::select! {
-            biased;
-            // The sender lives as long as what the tasks share.
-            known = known.wait_for(is_level) => drop(known),
-            () = self.claim.revoked() => return Err(Ended::Released),
-            () = self.cancel.cancelled() => return Err(Ended::Released),
-        }
+        // Rules that an owner before may have judged by are known here before anything is judged.
+        let end = self.end_of(Topic::Control, CONTROL).await?;
+        self.wait_for_rules(end).await?;
         self.take_rules();
+        self.sweeps.from = self.end_of(Topic::Events, self.number).await?;
+        Ok(())
+    }
+
+    /// Waits until the process has read `wakeline.control` up to `end`.
+    async fn wait_for_rules(&mut self, end: Offset) -> Result<(), Ended> {
+        let mut known = self.shared.rules.subscribe();
+        let is_level = |known: &Known| known.as_ref().is_some_and(|known| known.next >= end);
         let mut backoff = Backoff::new(&self.shared.settings);
         loop {
-            match bounds(&*self.shared.journal.reader, Topic::Events, self.number).await {
+            // It is a matter of milliseconds; what takes longer is told.
+            let patience = self.shared.settings.retry_max;
+            // The sender lives as long as what the tasks share.
+            let level = async { drop(known.wait_for(is_level).await) };
+            let is_known = tokio::select! {
+                biased;
+                () = level => true,
+                () = self.claim.revoked() => return Err(Ended::Released),
+                () = self.cancel.cancelled() => return Err(Ended::Released),
+                () = tokio::time::sleep(patience) => false,
+            };
+            if is_known {
+                self.goes_on();
+                return Ok(());
+            }
+            let reason = format!("the alert rules put before offset {end} are not known yet");
+            self.wait_out("rules", &reason, &mut backoff).await?;
+        }
+    }
+
+    async fn end_of(&mut self, topic: Topic, partition: Partition) -> Result<Offset, Ended> {
+        let mut backoff = Backoff::new(&self.shared.settings);
+        loop {
+            match bounds(&*self.shared.journal.reader, topic, partition).await {
                 Ok(bounds) => {
                     self.goes_on();
-                    self.sweeps.from = bounds.end;
-                    return Ok(());
+                    return Ok(bounds.end);
                 }
                 Err(error) => self.wait_out("bounds", &error, &mut backoff).await?,
             }
@@ -78,7 +104,7 @@ impl Task {
     /// Takes over what the process knows of the alert rules.
     pub(super) fn take_rules(&mut self) {
         let known = self.shared.rules.borrow();
-        if let Some(book) = known.as_ref()
+        if let Some(Followed { book, .. }) = known.as_ref()
             && !Arc::ptr_eq(book, self.partition.rulebook())
         {
             self.partition.set_rules(Arc::clone(book));
@@ -90,37 +116,25 @@ impl Task {
         if self.source < self.sweeps.from {
             return Ok(());
         }
-        let sweep = match self.sweeps.current.take() {
+        let book = self.partition.rulebook();
+        let mut sweep = match self.sweeps.current.take() {
             Some(sweep) => sweep,
-            None if self.partition.rulebook().changed() > self.sweeps.applied => Sweep {
-                until: self.partition.rulebook().next(),
+            None if book.changed() > self.sweeps.applied => Sweep {
+                // Not what the process has read: how far that is differs from process to process.
+                until: book.changed(),
+                tenants: book.changed_since(self.sweeps.applied),
                 after: None,
             },
             None => return Ok(()),
         };
-        let (documents, number, limit) = (
-            Arc::clone(&self.shared.store.documents),
-            self.number,
-            self.shared.settings.page_size,
-        );
-        let from = sweep.after.clone();
-        let page = self
-            .insist_on_store("rules", move || {
-                let (documents, from) = (Arc::clone(&documents), from.clone());
-                async move { documents.page_of_partition(number, from.as_deref(), limit).await }
-            })
-            .await?;
-        let (since, now) = (self.sweeps.applied, (self.shared.clock)());
-        let mut reactions = Vec::new();
-        for stored in page.documents {
-            reactions.extend(self.partition.hold_against_rules(stored, since, now));
+        if let Some(tenant) = sweep.tenants.last().cloned() {
+            sweep.after = self.sweep_page(tenant, sweep.after.take()).await?;
+            if sweep.after.is_none() {
+                sweep.tenants.pop();
+            }
         }
-        self.append_reactions(reactions).await?;
-        if page.next.is_some() {
-            self.sweeps.current = Some(Sweep {
-                after: page.next,
-                ..sweep
-            });
+        if !sweep.tenants.is_empty() {
+            self.sweeps.current = Some(sweep);
             return Ok(());
         }
         self.sweeps.applied = sweep.until;
@@ -130,5 +144,31 @@ impl Task {
             async move { progress.set_rules_applied(number, sweep.until).await }
         })
         .await
+    }
+
+    /// Holds a page of `tenant`'s devices against its rules; answers with where the next begins.
+    async fn sweep_page(
+        &mut self,
+        tenant: Box<str>,
+        from: Option<PageKey>,
+    ) -> Result<Option<PageKey>, Ended> {
+        let (documents, number, limit) = (
+            Arc::clone(&self.shared.store.documents),
+            self.number,
+            self.shared.settings.page_size,
+        );
+        let page = self
+            .insist_on_store("rules", move || {
+                let (documents, tenant, from) = (Arc::clone(&documents), tenant.clone(), from.clone());
+                async move { documents.page(&tenant, &[number], from.as_deref(), limit).await }
+            })
+            .await?;
+        let (since, now) = (self.sweeps.applied, (self.shared.clock)());
+        let mut reactions = Vec::new();
+        for stored in page.documents {
+            reactions.extend(self.partition.hold_against_rules(stored, since, now));
+        }
+        self.append_reactions(reactions).await?;
+        Ok(page.next)
     }
 }

@@ -19,7 +19,7 @@ use crate::world::{PATIENCE, SECOND, START, World, partition_of, quick, until};
 
 const WHEN: &str = "speed > 0";
 
-async fn control(world: &World, id: &str, when: Option<&str>) {
+pub(crate) async fn control(world: &World, id: &str, when: Option<&str>) {
     let rule = Control::Rule(Rule {
         tenant: "acme".into(),
         id: id.into(),
@@ -47,7 +47,7 @@ async fn control(world: &World, id: &str, when: Option<&str>) {
 }
 
 /// Every event of the log.
-async fn log(world: &World) -> Vec<Event> {
+pub(crate) async fn log(world: &World) -> Vec<Event> {
     let records = world.read_all(Topic::Events).await;
     let event = |record: &journal::Record| Event::decode(record.value.as_ref().unwrap()).unwrap();
     records.iter().map(|(_, record)| event(record)).collect()
@@ -86,7 +86,7 @@ async fn standing(world: &World, device: &str) -> Vec<Box<str>> {
     alerts.map(|alert| alert.alert_id.clone()).collect()
 }
 
-async fn stands(world: &World, device: &str, count: usize) {
+pub(crate) async fn stands(world: &World, device: &str, count: usize) {
     until(&format!("{device} has {count} alerts"), async || {
         standing(world, device).await.len() == count
     })

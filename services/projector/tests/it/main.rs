@@ -8,6 +8,7 @@ mod events;
 mod presence;
 mod rebuild;
 mod recovery;
+mod rules;
 mod store;
 mod truth;
 mod world;
