@@ -8,7 +8,9 @@
 //! already never keeps one from opening: it may be about to end.
 //!
 //! What a process does remember are steps that it has appended and not read back, so as not to repeat them
-//! with each event meanwhile. To forget those does no harm: a step is folded once, by its id.
+//! with each event meanwhile, and to end an alert by a change that comes before it is read back: a device
+//! that flaps through a whole batch has one alert of a rule in its document, not hundreds. To forget those
+//! does no harm: a step is folded once, by its id, and what stands is ended when it is read back.
 
 #[cfg(test)]
 mod tests;
@@ -68,7 +70,8 @@ pub(crate) struct Changed<'a> {
 pub(super) struct Alerts {
     generation: u32,
     heartbeat: Heartbeat,
-    opening: FxHashMap<(Arc<DeviceKey>, Box<str>), Box<str>>,
+    /// Alerts that open, by device: one of a rule at most, since a later one ends it.
+    opening: FxHashMap<Arc<DeviceKey>, Vec<Alert>>,
     /// Alerts that end.
     ending: FxHashSet<(Arc<DeviceKey>, Box<str>)>,
 }
@@ -85,16 +88,8 @@ impl Alerts {
 
     /// A step of an alert came back, or never will.
     pub(super) fn read_back(&mut self, key: &Arc<DeviceKey>, alert: &Alert) {
-        let Some(rule) = rule_of(&alert.alert_id) else {
-            return;
-        };
         match alert.status {
-            AlertStatus::Open => {
-                let place = (Arc::clone(key), rule.into());
-                if self.opening.get(&place).is_some_and(|id| *id == alert.alert_id) {
-                    self.opening.remove(&place);
-                }
-            }
+            AlertStatus::Open => self.is_open(key, &alert.alert_id),
             AlertStatus::Acknowledged => {}
             AlertStatus::Closed => {
                 self.ending.remove(&(Arc::clone(key), alert.alert_id.clone()));
@@ -110,12 +105,17 @@ impl Alerts {
         } = changed.event;
         let after = changed.after;
         let rules = book.of(&key.tenant);
-        if rules.is_some() || !after.alerts.is_empty() {
+        let device = Device {
+            key,
+            document: after,
+            now,
+        };
+        if rules.is_some() || !after.alerts.is_empty() || self.opening.contains_key(key) {
             let (was, is) = (changed.before.map(Filterable::new), Filterable::new(after));
             // Rules are many, and much the same fields interest them.
             let (was, is) = (was.as_ref().map(Memo::new), Memo::new(&is));
             let is_own_step = matches!(event.body, Body::Alert(_));
-            self.end_some(book, key, after, now, &mut steps, |rule| {
+            self.end_some(book, device, &mut steps, |rule| {
                 rule.ends(was.as_ref(), &is, is_own_step)
             });
             // A step of an alert moves nothing that a rule could speak of.
@@ -126,7 +126,8 @@ impl Alerts {
             for rule in rules {
                 if rule.opens(was.as_ref(), &is) {
                     let cause = Cause::Event(*offset);
-                    steps.push(self.open(key, after, &Opening::of(rule), cause, event.received_at, now));
+                    let opening = Opening::of(rule);
+                    self.open(device, &opening, cause, event.received_at, &mut steps);
                 }
             }
         }
@@ -138,10 +139,10 @@ impl Alerts {
                 severity,
                 summary: &summary,
             });
-            let cause = Cause::Event(*offset);
-            steps.extend(
-                opening.map(|opening| self.open(key, after, &opening, cause, event.received_at, now)),
-            );
+            if let Some(opening) = opening {
+                let cause = Cause::Event(*offset);
+                self.open(device, &opening, cause, event.received_at, &mut steps);
+            }
         }
         for step in &mut steps {
             step.traceparent.clone_from(&changed.event.traceparent);
@@ -160,19 +161,27 @@ impl Alerts {
         now: Micros,
     ) -> Vec<Reaction> {
         let mut steps = Vec::new();
-        let device = Filterable::new(document);
-        self.end_some(book, key, document, now, &mut steps, |rule| {
-            rule.ends(Some(&device), &device, true)
-        });
+        let device = Device { key, document, now };
+        let is = Filterable::new(document);
+        self.end_some(book, device, &mut steps, |rule| rule.ends(Some(&is), &is, true));
         let rules = book.of(&key.tenant).into_iter().flatten();
         for (id, rule) in rules.filter(|(_, rule)| rule.offset >= since) {
-            let opens = self.opening.contains_key(&(Arc::clone(key), id.clone()));
-            if !opens && !stands(document, id) && rule.holds(&device) {
+            if !self.stands(device, id) && rule.holds(&is) {
                 let cause = Cause::Rule(rule.offset);
-                steps.push(self.open(key, document, &Opening::of(rule), cause, now, now));
+                self.open(device, &Opening::of(rule), cause, now, &mut steps);
             }
         }
         steps.into_iter().map(Reaction::Step).collect()
+    }
+
+    /// Whether the device has an alert of `rule`, or is about to. One that is about to end is none: its rule may
+    /// have come back meanwhile.
+    fn stands(&self, device: Device<'_>, rule: &str) -> bool {
+        let ends = |id: &Box<str>| self.ending.contains(&(Arc::clone(device.key), id.clone()));
+        let mut opening = self.opening.get(device.key).into_iter().flatten();
+        let mut standing = device.document.alerts.iter().map(|alert| &alert.alert_id);
+        opening.any(|alert| rule_of(&alert.alert_id) == Some(rule))
+            || standing.any(|id| rule_of(id) == Some(rule) && !ends(id))
     }
 
     /// Ends the alerts whose rule is gone or `ends`, those of which a later one of the rule stands, and
@@ -180,45 +189,81 @@ impl Alerts {
     fn end_some(
         &mut self,
         book: &Rulebook,
-        key: &Arc<DeviceKey>,
-        document: &Document,
-        now: Micros,
+        device: Device<'_>,
         steps: &mut Vec<StepReaction>,
         ends: impl Fn(&AlertRule) -> bool,
     ) {
+        let Device { key, document, .. } = device;
         let rules = book.of(&key.tenant);
+        let is_over = |rule: &str| {
+            if rule == NO_HEARTBEAT {
+                return document.status == Some(Status::Online);
+            }
+            let rule = rules.and_then(|rules| rules.get(rule));
+            rule.is_none_or(|rule| ends(rule))
+        };
         for (index, alert) in document.alerts.iter().enumerate() {
             let Some(rule) = rule_of(&alert.alert_id) else {
                 continue;
             };
             let mut later = document.alerts.iter().skip(index + 1);
-            let is_over = if later.any(|other| rule_of(&other.alert_id) == Some(rule)) {
-                true
-            } else if rule == NO_HEARTBEAT {
-                document.status == Some(Status::Online)
-            } else {
-                rules
-                    .and_then(|rules| rules.get(rule))
-                    .is_none_or(|rule| ends(rule))
+            let has_later = later.any(|other| rule_of(&other.alert_id) == Some(rule));
+            if has_later || is_over(rule) {
+                self.end(device, of_document(alert), steps);
+            }
+        }
+        let opening = self.opening.get(key).into_iter().flatten();
+        let over: Vec<Alert> = opening
+            .filter(|alert| rule_of(&alert.alert_id).is_some_and(is_over))
+            .cloned()
+            .collect();
+        for alert in over {
+            self.end(device, alert, steps);
+        }
+    }
+
+    /// Ends an alert, unless that is under way.
+    fn end(&mut self, device: Device<'_>, alert: Alert, steps: &mut Vec<StepReaction>) {
+        let Device { key, now, .. } = device;
+        self.is_open(key, &alert.alert_id);
+        if self.ending.insert((Arc::clone(key), alert.alert_id.clone())) {
+            let alert = Alert {
+                status: AlertStatus::Closed,
+                ..alert
             };
-            if is_over && self.ending.insert((Arc::clone(key), alert.alert_id.clone())) {
-                steps.push(end(key, alert, now));
+            steps.push(step(key, Rule::AlertClosed, alert, now, now));
+        }
+    }
+
+    /// An alert is no longer one that opens.
+    fn is_open(&mut self, key: &Arc<DeviceKey>, alert_id: &str) {
+        if let Some(opening) = self.opening.get_mut(key) {
+            opening.retain(|alert| *alert.alert_id != *alert_id);
+            if opening.is_empty() {
+                self.opening.remove(key);
             }
         }
     }
 
+    /// Opens an alert; one of its rule that still opens ends before.
     fn open(
         &mut self,
-        key: &Arc<DeviceKey>,
-        document: &Document,
+        device: Device<'_>,
         opening: &Opening<'_>,
         cause: Cause,
         occurred_at: Micros,
-        now: Micros,
-    ) -> StepReaction {
+        steps: &mut Vec<StepReaction>,
+    ) {
+        let Device { key, document, now } = device;
         let alert_id = alert_id(key, opening.rule, self.generation, cause);
-        let place = (Arc::clone(key), opening.rule.into());
-        self.opening.insert(place, alert_id.clone());
+        let earlier = self.opening.get(key).into_iter().flatten();
+        let earlier: Vec<Alert> = earlier
+            .filter(|alert| rule_of(&alert.alert_id) == Some(opening.rule) && alert.alert_id != alert_id)
+            .cloned()
+            .collect();
+        for alert in earlier {
+            self.end(device, alert, steps);
+        }
         let alert = Alert {
             alert_id,
             alert_type: opening.alert_type.into(),
@@ -228,8 +273,19 @@ impl Alerts {
             status: AlertStatus::Open,
             site_id: document.site_id.clone(),
         };
-        step(key, Rule::AlertOpened, alert, occurred_at, now)
+        let opening = self.opening.entry(Arc::clone(key)).or_default();
+        opening.retain(|known| known.alert_id != alert.alert_id);
+        opening.push(alert.clone());
+        steps.push(step(key, Rule::AlertOpened, alert, occurred_at, now));
     }
+}
+
+/// A device as it is at wall time `now`.
+#[derive(Clone, Copy)]
+struct Device<'a> {
+    key: &'a Arc<DeviceKey>,
+    document: &'a Document,
+    now: Micros,
 }
 
 /// What an alert says of its rule.
@@ -278,11 +334,6 @@ fn rule_of(alert_id: &str) -> Option<&str> {
     (id.get_version_num() == 5).then_some(rule)
 }
 
-fn stands(document: &Document, rule: &str) -> bool {
-    let mut alerts = document.alerts.iter();
-    alerts.any(|alert| rule_of(&alert.alert_id) == Some(rule))
-}
-
 /// Whether the event is the verdict that the device fell silent.
 fn fell_silent(changed: &Changed<'_>) -> bool {
     let is_verdict = matches!(
@@ -299,17 +350,16 @@ fn silence(silent_for: Micros) -> String {
     format!("no sign of life for {} s", silent_for / 1_000_000)
 }
 
-fn end(key: &Arc<DeviceKey>, alert: &DeviceAlert, now: Micros) -> StepReaction {
-    let alert = Alert {
+fn of_document(alert: &DeviceAlert) -> Alert {
+    Alert {
         alert_id: alert.alert_id.clone(),
         alert_type: alert.alert_type.clone(),
         severity: alert.severity,
         confidence: alert.confidence,
         summary: alert.summary.clone(),
-        status: AlertStatus::Closed,
+        status: alert.status,
         site_id: alert.site_id.clone(),
-    };
-    step(key, Rule::AlertClosed, alert, now, now)
+    }
 }
 
 fn step(key: &Arc<DeviceKey>, rule: Rule, alert: Alert, occurred_at: Micros, now: Micros) -> StepReaction {

@@ -250,6 +250,70 @@ fn a_new_rule_finds_who_satisfies_it_already_once() {
 }
 
 #[test]
+fn a_rule_that_comes_back_while_its_alert_ends_opens_another() {
+    let mut alerts = alerts();
+    let opened = judged(
+        &mut alerts,
+        &book(&[("hot", "x > 5")]),
+        &telemetry(7),
+        None,
+        &document(9, &[]),
+    );
+    let id = &opened[0].0;
+    let back = step_event(8, id, AlertStatus::Open);
+    let Body::Alert(alert) = &back.event.body else {
+        panic!("{back:?}")
+    };
+    alerts.read_back(&key(), alert);
+    let device = document(9, &[id]);
+    let ended = steps(alerts.hold_against(&book(&[]), &key(), &device, 11, NOW));
+    assert_eq!(ended, [(id.clone(), AlertStatus::Closed)]);
+    // The end is not read back yet when the rule is there again.
+    let again = steps(alerts.hold_against(&book(&[("hot", "x > 5")]), &key(), &device, 10, NOW));
+    assert!(
+        matches!(&again[..], [(other, AlertStatus::Open)] if other != id),
+        "{again:?}"
+    );
+}
+
+#[test]
+fn a_device_that_flaps_within_a_batch_has_one_alert_of_a_rule_that_opens() {
+    let book = book(&[("moves", "x != @x")]);
+    let mut alerts = alerts();
+    let mut standing = Vec::new();
+    for x in 1..100 {
+        let (before, after) = (document(x - 1, &[]), document(x, &[]));
+        let offset = x.unsigned_abs();
+        for (id, status) in judged(&mut alerts, &book, &telemetry(offset), Some(&before), &after) {
+            match status {
+                AlertStatus::Open => standing.push(id),
+                AlertStatus::Closed => standing.retain(|standing| *standing != id),
+                AlertStatus::Acknowledged => panic!("nobody did"),
+            }
+        }
+        assert_eq!(standing.len(), 1, "after {x} changes");
+    }
+}
+
+#[test]
+fn a_change_ends_an_alert_that_is_not_read_back_yet() {
+    let book = book(&[("moves", "x != @x")]);
+    let mut alerts = alerts();
+    let (was, is) = (document(1, &[]), document(2, &[]));
+    let opened = judged(&mut alerts, &book, &telemetry(7), Some(&was), &is);
+    let other = Document {
+        site_id: None,
+        ..is.clone()
+    };
+    let ended = judged(&mut alerts, &book, &telemetry(8), Some(&is), &other);
+    assert_eq!(ended, [(opened[0].0.clone(), AlertStatus::Closed)]);
+    // What comes back then is over already.
+    let back = step_event(9, &opened[0].0, AlertStatus::Open);
+    let standing = document(2, &[&opened[0].0]);
+    assert!(judged(&mut alerts, &book, &back, Some(&other), &standing).is_empty());
+}
+
+#[test]
 fn a_rule_that_went_has_its_alerts_ended() {
     let opened = judged(
         &mut alerts(),
