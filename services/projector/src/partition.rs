@@ -266,6 +266,7 @@ impl Partition {
             return;
         }
         let late = is_late(slot.document.as_deref(), &event.event);
+        let mut moved = true;
         match fold(slot.document.as_deref(), &event.event, &self.rules.limits) {
             Outcome::Nothing => {
                 decision.tally.nothing += 1;
@@ -273,6 +274,7 @@ impl Partition {
             }
             Outcome::Times(document) => {
                 decision.tally.times += 1;
+                moved = false;
                 slot.document = Some(Arc::new(document));
             }
             Outcome::Changed(change) => {
@@ -306,7 +308,9 @@ impl Partition {
         slot.source = Some(event.offset);
         device.dirty = true;
         note_sign(&self.rules.silence, event, device);
-        decision.history.extend(history_row(&self.rules, event, late));
+        decision
+            .history
+            .extend(history_row(&self.rules, event, late, moved));
     }
 
     /// Closes the batch for one device: its write, its timer, its reaction, its place in the cache.
@@ -343,17 +347,18 @@ impl Partition {
     }
 }
 
-/// The row of history that `event` leaves, if its kind leaves any.
-pub(crate) fn history_row(rules: &Rules, event: &SourceEvent, late: bool) -> Option<HistoryRow> {
-    rules
-        .history_kinds
-        .contains(&event.event.body.kind())
-        .then(|| HistoryRow {
-            partition: rules.partition,
-            offset: event.offset,
-            late,
-            event: Arc::clone(&event.event),
-        })
+/// The row of history that `event` leaves, if its kind leaves any; `moved`: it moved more than times. A step of an
+/// alert that moves nothing leaves none: its rule and somebody's hand may close an alert at about the same time, and
+/// it closed once.
+pub(crate) fn history_row(rules: &Rules, event: &SourceEvent, late: bool, moved: bool) -> Option<HistoryRow> {
+    let kind = event.event.body.kind();
+    let is_kept = rules.history_kinds.contains(&kind) && (moved || kind != Kind::Alert);
+    is_kept.then(|| HistoryRow {
+        partition: rules.partition,
+        offset: event.offset,
+        late,
+        event: Arc::clone(&event.event),
+    })
 }
 
 /// The state record of what `event` made of its device; without a value, a tombstone.
