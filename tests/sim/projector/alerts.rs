@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use query::{Filter, Nothing};
 use schemas::control::Rule;
-use schemas::event::{Alert, AlertStatus, CommandStatus, PresenceReason, Status};
+use schemas::event::{Alert, AlertStatus, PresenceReason, Status};
 use schemas::{Body, Control, Document, Event};
 use state::{DeviceKey, Filterable, Limits, Outcome, fold};
 
@@ -186,6 +186,73 @@ pub(super) fn stand_where_rules_hold(world: &World) -> Result<(), String> {
     Ok(())
 }
 
+/// The rule that is in force all the time ends no alert while it holds: the alert of its n-th coming true ends when
+/// it is false after that, or came true again.
+pub(super) fn end_with_their_reason(world: &World) -> Result<(), String> {
+    let limits = Limits::of(&world.layout);
+    let filter: Filter = STEADY_WHEN.parse().map_err(|error| format!("{error}"))?;
+    let holds = |document: &Document| filter.matches(&Filterable::new(document), &Nothing);
+    for partition in 0..PARTITIONS {
+        let mut devices: BTreeMap<DeviceKey, Steady> = BTreeMap::new();
+        for (offset, event) in events(world, partition) {
+            let key = DeviceKey {
+                tenant: event.tenant.clone(),
+                device: event.device.clone(),
+            };
+            let device = devices.entry(key.clone()).or_default();
+            if let Body::Alert(alert) = &event.body
+                && rule_of(&alert.alert_id) == Some(STEADY)
+            {
+                device.step(&event, alert).map_err(|why| {
+                    format!(
+                        "the alert {} of {key:?} ended at {offset} of {partition}: {why}",
+                        alert.alert_id
+                    )
+                })?;
+            }
+            match fold(device.document.as_ref(), &event, &limits) {
+                Outcome::Nothing => continue,
+                Outcome::Times(after) => device.document = Some(after),
+                Outcome::Changed(change) => device.document = Some(change.document),
+                Outcome::Deleted => device.document = None,
+                Outcome::Refused { document, .. } => device.document = document.or(device.document.take()),
+            }
+            let held = std::mem::replace(&mut device.holds, device.document.as_ref().is_some_and(holds));
+            device.rises += usize::from(device.holds && !held);
+        }
+    }
+    Ok(())
+}
+
+/// A device and the rule that is in force all the time.
+#[derive(Default)]
+struct Steady {
+    document: Option<Document>,
+    holds: bool,
+    /// How often it came true.
+    rises: usize,
+    /// Alerts in the order of their opening, each once.
+    opened: Vec<Box<str>>,
+}
+
+impl Steady {
+    fn step(&mut self, event: &Event, alert: &Alert) -> Result<(), String> {
+        let place = self.opened.iter().position(|id| *id == alert.alert_id);
+        match alert.status {
+            AlertStatus::Open if place.is_none() => self.opened.push(alert.alert_id.clone()),
+            // Ids that the reactor makes have dashes; others close what they like.
+            AlertStatus::Closed if event.id.contains('-') => {
+                let place = place.ok_or("it was never opened")?;
+                if self.holds && self.rises <= place + 1 {
+                    return Err(format!("the rule holds since it came true {} times", self.rises));
+                }
+            }
+            AlertStatus::Open | AlertStatus::Acknowledged | AlertStatus::Closed => {}
+        }
+        Ok(())
+    }
+}
+
 /// Devices and rules of which somebody closed an alert by hand, or of which the fold refused one.
 fn excused(world: &World) -> BTreeSet<(DeviceKey, Box<str>)> {
     let limits = Limits::of(&world.layout);
@@ -219,32 +286,12 @@ fn excused(world: &World) -> BTreeSet<(DeviceKey, Box<str>)> {
     excused
 }
 
-/// No command stays open beyond its time, and none expires twice.
-pub(super) fn commands_expire_once(world: &World) -> Result<(), String> {
-    let mut ids: BTreeMap<(DeviceKey, Box<str>), BTreeSet<Box<str>>> = BTreeMap::new();
+/// No command stays open beyond its time.
+pub(super) fn commands_expire(world: &World) -> Result<(), String> {
     for partition in 0..PARTITIONS {
-        for (_, event) in events(world, partition) {
-            // Devices of the fleet report the expiry of commands, too, under ids of their own.
-            let is_ours = event.id.contains('-');
-            if let Body::Command(command) = &event.body
-                && command.status == CommandStatus::Expired
-                && is_ours
-            {
-                let key = DeviceKey {
-                    tenant: event.tenant.clone(),
-                    device: event.device.clone(),
-                };
-                ids.entry((key, command.command_id.clone()))
-                    .or_default()
-                    .insert(event.id);
-            }
-        }
         for (key, document) in super::model::folded(world, partition).documents {
-            if let Some(command) = document
-                .commands
-                .iter()
-                .find(|command| command.expires_at.is_some())
-            {
+            let mut commands = document.commands.iter();
+            if let Some(command) = commands.find(|command| command.expires_at.is_some()) {
                 return Err(format!(
                     "command {} of {key:?} did not expire",
                     command.command_id
@@ -252,8 +299,5 @@ pub(super) fn commands_expire_once(world: &World) -> Result<(), String> {
             }
         }
     }
-    match ids.iter().find(|(_, ids)| ids.len() > 1) {
-        Some((command, _)) => Err(format!("{command:?} expired twice")),
-        None => Ok(()),
-    }
+    Ok(())
 }

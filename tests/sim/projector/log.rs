@@ -33,6 +33,8 @@ pub(super) struct Log {
     pub(super) changed: Notify,
     /// How long a transaction stays unreadable after its answer.
     pub(super) readable_after: Mutex<Duration>,
+    /// How long a record of `wakeline.control` takes to whoever follows it.
+    pub(super) told_after: Mutex<Duration>,
     pub(super) trace: Mutex<Vec<String>>,
     begun: Instant,
 }
@@ -44,6 +46,7 @@ impl Log {
             group: Mutex::new(Group::new(partitions)),
             changed: Notify::new(),
             readable_after: Mutex::new(Duration::ZERO),
+            told_after: Mutex::new(Duration::ZERO),
             trace: Mutex::default(),
             begun: Instant::now(),
         })
@@ -257,6 +260,8 @@ impl Tail for Following {
             let read = self.log.read(self.topic, self.partition, self.next, 5);
             let batch = read.map_err(|Bounds { start, end }| TailError::OutOfRange { start, end })?;
             if batch.next > self.next {
+                let told_after = *self.log.told_after.lock();
+                tokio::time::sleep(told_after).await;
                 self.next = batch.next;
                 return Ok(batch);
             }

@@ -108,14 +108,19 @@ impl World {
 
     /// Puts an alert rule, or removes it.
     fn control(&self, rule: &Control, is_put: bool) {
+        self.tell(&rule.key(), rule.kind(), is_put.then(|| rule.encode()));
+    }
+
+    /// Tells all processes something.
+    fn tell(&self, key: &str, kind: &str, value: Option<Bytes>) {
         self.log.append(vec![NewRecord {
             topic: Topic::Control,
             partition: 0,
-            key: rule.key().into(),
-            value: is_put.then(|| rule.encode()),
+            key: key.into(),
+            value,
             timestamp_ms: START / 1_000,
             headers: Headers {
-                kind: rule.kind().into(),
+                kind: kind.into(),
                 generation: 1,
                 ..Headers::default()
             },
@@ -184,6 +189,8 @@ impl World {
                 let rule = alerts::rule(TENANTS[0], alerts::FICKLE, alerts::FICKLE_WHEN);
                 self.control(&rule, *is_put);
             }
+            Step::Token => self.tell("token/of-somebody", "token", None),
+            Step::Late { ms } => *self.log.told_after.lock() = Duration::from_millis(*ms),
             Step::Foreign { partition } => {
                 let mut record = record(&event("foreign", TENANTS[0], "x", self.received(), Body::Deleted));
                 record.partition = *partition;
@@ -235,6 +242,7 @@ impl World {
             self.kill(process);
         }
         *self.log.readable_after.lock() = Duration::ZERO;
+        *self.log.told_after.lock() = Duration::ZERO;
         self.log.group.lock().heal();
         self.tables.settle();
         self.start(0);
@@ -247,13 +255,14 @@ impl World {
         presence::were_never_silent(self, &faithful)?;
         alerts::follow_from_the_log(self)?;
         alerts::stand_where_rules_hold(self)?;
+        alerts::end_with_their_reason(self)?;
         self.pass(self.settings.offline_after + PEACE).await;
         self.settled().await?;
         model::tables_hold(self)?;
         presence::are_offline(self)?;
         alerts::follow_from_the_log(self)?;
         alerts::stand_where_rules_hold(self)?;
-        alerts::commands_expire_once(self)?;
+        alerts::commands_expire(self)?;
         presence::each_silence_is_told_once(self)?;
         presence::whoever_lives_is_called_online(self)
     }
