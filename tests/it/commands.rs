@@ -1,5 +1,7 @@
 //! Commands, from who gives them to the device and back.
 
+use std::time::Duration;
+
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tests::api::{Api, reading};
@@ -142,6 +144,47 @@ async fn secrets_are_seen_by_the_device_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_over_http_moves_a_command_and_neither_keeps_it_alive_nor_shows_its_secrets() {
+    let world = world().await;
+    let asked = json!({"type": "unlock", "input": {"pin": "4711"}, "secret": ["pin"], "expires_in_s": 5});
+    let command = give(&world.admin, asked).await;
+    let device = world.client(json!({"role": "device", "devices": ["bus"]})).await;
+    // It says no more than it must, and shows what it was told.
+    let step = json!({"kind": "command", "command_id": command["command_id"], "type": "unlock",
+        "status": "in-progress", "input": {"pin": "4711"}, "output": "half"});
+    device.send_events(&[step]).await;
+    let open = becomes(&world.admin, &command, "in-progress").await;
+    assert_eq!(
+        (&open["output"], &open["input"]),
+        (&json!("half"), &json!({"pin": "********"}))
+    );
+    for member in ["created", "by", "expires_at"] {
+        assert_eq!(open[member], command[member], "{member}");
+    }
+    becomes(&world.admin, &command, "expired").await;
+    let log = json!(world.sent().await).to_string();
+    let history = world.admin.get("/v1/devices/bus/events?kind=command").await.text;
+    for text in [log, history] {
+        assert!(!text.contains("4711"), "{text}");
+    }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_comes_as_an_event_ends_as_any_other() {
+    let world = World::with(|config| config.ingest.command_lifetime = Duration::from_millis(300)).await;
+    let queued =
+        json!({"device": "bus", "kind": "command", "command_id": "c1", "type": "reboot", "status": "queued"});
+    let cursor = world.admin.send_events(&[reading("bus", 1), queued]).await;
+    world
+        .admin
+        .get(&format!("/v1/devices/bus?min_cursor={cursor}"))
+        .await;
+    becomes(&world.admin, &json!({"command_id": "c1"}), "expired").await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_waits_for_a_device_that_is_away_and_is_handed_over_once() {
     let world = world().await;
     let command = give(&world.admin, json!({"type": "reboot"})).await;
@@ -238,5 +281,30 @@ async fn what_is_no_command_is_refused() {
     }
     let third = world.admin.post(COMMANDS, &json!({"type": "reboot"})).await;
     assert_eq!(third.status, StatusCode::CONFLICT, "{}", third.text);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_that_comes_to_another_gateway_leaves_the_first() {
+    let world = world().await;
+    let other = world.gateway().await;
+    let mut device = Device::connect(&world.admin, "bus").await;
+    let first = give(&world.admin, json!({"type": "reboot"})).await;
+    assert_eq!(device.command().await["command_id"], first["command_id"]);
+    let mut again = Device::connect(&world.admin.at(&other.api.base), "bus").await;
+    assert_eq!(device.closed().await, 4001);
+    let later = give(&world.admin, json!({"type": "blink"})).await;
+    loop {
+        let command = again.command().await["command_id"].clone();
+        // The first may come again: it may not be told yet that it was handed over.
+        if command == later["command_id"] {
+            break;
+        }
+        assert_eq!(command, first["command_id"]);
+    }
+    becomes(&world.admin, &later, "delivered").await;
+    let document = world.admin.get("/v1/devices/bus").await.json;
+    assert_eq!(document["connected"], true);
+    other.drain().await;
     world.end().await;
 }

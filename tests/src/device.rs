@@ -54,6 +54,16 @@ impl Device {
         }
     }
 
+    /// The code with which the socket is closed.
+    pub async fn closed(&mut self) -> u16 {
+        loop {
+            let message = within("the end", self.socket.next()).await;
+            if let Some(Ok(Message::Close(frame))) = message {
+                return frame.expect("a reason").code.into();
+            }
+        }
+    }
+
     /// Goes, without a word.
     pub fn vanish(self) {
         drop(self.socket);

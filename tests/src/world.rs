@@ -106,6 +106,11 @@ impl World {
         }
     }
 
+    /// One more node on the same storage, that takes events and streams.
+    pub async fn gateway(&self) -> Running {
+        self.storage.gateway(&self.config).await
+    }
+
     /// Ends the node.
     pub async fn end(self) {
         self.node.drain().await;

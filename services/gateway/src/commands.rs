@@ -15,8 +15,8 @@ use serde_json::{Map, Value};
 pub use order::CommandLimits;
 pub(crate) use order::Order;
 
-/// Takes in the next older step, as the fold would have it: a command ends once, by its first end, and
-/// moves only forward until then.
+/// Takes in the next older step, as the fold would have it: a command ends once, by its first end, moves
+/// only forward until then, and is what the step says that queued it.
 pub(crate) fn take_step(known: &mut HashMap<Box<str>, DeviceCommand>, event: &Event) {
     let Body::Command(step) = &event.body else { return };
     let is_newer_step = known
@@ -24,6 +24,15 @@ pub(crate) fn take_step(known: &mut HashMap<Box<str>, DeviceCommand>, event: &Ev
         .is_some_and(|known| !is_end(step.status) && (is_end(known.status) || known.status >= step.status));
     if !is_newer_step {
         known.insert(step.command_id.clone(), after(step, event.occurred_at));
+    } else if step.status == CommandStatus::Queued
+        && let Some(known) = known.get_mut(&step.command_id)
+    {
+        *known = DeviceCommand {
+            status: known.status,
+            output: known.output.take(),
+            modified: known.modified,
+            ..after(step, event.occurred_at)
+        };
     }
 }
 
@@ -145,6 +154,24 @@ mod tests {
             take_step(&mut known, &step(*status, 100 - age));
         }
         known["c"].status
+    }
+
+    #[test]
+    fn a_command_is_what_it_was_when_it_was_made() {
+        let mut queued = step(CommandStatus::Queued, 1);
+        if let Body::Command(made) = &mut queued.body {
+            made.input = Some("{\"after\":3}".into());
+            made.expires_at = Some(60);
+        }
+        let mut known = HashMap::new();
+        take_step(&mut known, &step(CommandStatus::Success, 9));
+        take_step(&mut known, &queued);
+        let command = &known["c"];
+        assert_eq!((command.status, command.modified), (CommandStatus::Success, 9));
+        assert_eq!(
+            (command.input.as_deref(), command.expires_at),
+            (Some("{\"after\":3}"), Some(60))
+        );
     }
 
     #[test]

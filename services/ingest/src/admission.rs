@@ -27,6 +27,9 @@ pub(crate) struct Admission<'a> {
     pub(crate) received_at: Micros,
     pub(crate) traceparent: Option<&'a str>,
     pub(crate) seal: Seal<'a>,
+    /// Whether steps of commands come from one of our own surfaces, which knows the command. Those that a device
+    /// sends by itself say nothing of its input: what was a secret when it was given may come back in clear.
+    pub(crate) knows_commands: bool,
     /// Whether a text is a secret of a device, sealed already: tenant, device and text in.
     pub(crate) opens: &'a dyn Fn(&str, &str, &str) -> bool,
 }
@@ -70,6 +73,7 @@ impl Admission<'_> {
         let mut event = parsed.event;
         self.authorize(&event)?;
         if let Body::Command(command) = &mut event.body {
+            self.settle_command(command);
             let named = &parsed.secrets;
             seal_secrets(
                 command,
@@ -87,6 +91,28 @@ impl Admission<'_> {
             device: event.device,
             record,
         })
+    }
+
+    /// A command that does not say when it expires lives as long as one that is made by the API; a step does
+    /// not say what its command is.
+    fn settle_command(&self, command: &mut Command) {
+        if command.status == CommandStatus::Queued {
+            let lifetime = self.settings.command_lifetime.as_micros();
+            let lifetime = Micros::try_from(lifetime).unwrap_or(Micros::MAX);
+            command
+                .expires_at
+                .get_or_insert(self.received_at.saturating_add(lifetime));
+        } else if !self.knows_commands && self.carries_out_commands() {
+            command.input = None;
+        }
+    }
+
+    /// Whether the sender is one that commands come down to, in clear. Who may make them knows what is secret.
+    const fn carries_out_commands(&self) -> bool {
+        match self.principal.role {
+            Role::Ingest | Role::Device => true,
+            Role::System | Role::Admin | Role::User => false,
+        }
     }
 
     /// Whether the principal may send it.

@@ -24,7 +24,7 @@ use crate::items::{BodyFault, Format, split};
 use crate::metrics::Metrics;
 use crate::outcome::{Answer, status};
 use crate::refused::{Refused, Sender};
-use crate::sink::Core;
+use crate::sink::{Core, Surface};
 
 const PATH: &str = "/v1/events";
 const TRACEPARENT: &str = "traceparent";
@@ -121,7 +121,7 @@ impl Core {
             items,
             traceparent,
         };
-        let taken = self.take(&principal, submission).await;
+        let taken = self.take(&principal, submission, Surface::Api).await;
         drop(room);
         let (status, again) = status(&taken.outcomes);
         let answer = Answer::new(&taken.outcomes, self.journal.epoch, taken.received_at);

@@ -106,6 +106,7 @@ pub(super) const SETTINGS: &[Setting] = &[
             let lifetime = parse::duration(v)?;
             c.gateway.commands.lifetime = lifetime;
             c.native.commands.lifetime = lifetime;
+            c.ingest.command_lifetime = lifetime;
             Ok(())
         },
         ..BASE
