@@ -4,6 +4,12 @@
 //! It keeps nothing that another gateway would need: a device that connects elsewhere gets the commands
 //! that are still queued, from the state and then from the log. A command may come twice around a
 //! reconnect; its id tells.
+//!
+//! **Between gateways** a connection knows of another from the log alone: the older ends (4001) when it reads
+//! of the newer's connect, and both get what comes down until then. `delivered` says that the command was
+//! written to the connection; of a device that is gone without a word, that is noticed by its pings, and a
+//! command written meanwhile expires. It is not handed over again: a device that reboots before it answers
+//! would reboot at each reconnect.
 
 mod commands;
 mod frames;

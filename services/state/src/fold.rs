@@ -136,8 +136,10 @@ pub fn is_sign_of_life(event: &Event) -> bool {
         Body::Telemetry(_) | Body::Lock(_) | Body::Log(_) | Body::Entity(_) | Body::Location(_) => true,
         Body::Presence(presence) => match presence.reason {
             PresenceReason::Connect => true,
+            // A report that names a session is the word of whoever holds that connection, not the device's.
             PresenceReason::Report | PresenceReason::Replaced => {
-                presence.connected == Some(true) || presence.status == Some(Status::Online)
+                let is_there = presence.connected == Some(true) && presence.session.is_none();
+                is_there || presence.status == Some(Status::Online)
             }
             PresenceReason::Disconnect | PresenceReason::Will | PresenceReason::Silence => false,
         },

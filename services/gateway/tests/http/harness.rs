@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use access::events::{Accepted, EventSink, Outcome, Reason, Rejection, Submission, record};
+use access::events::Submission;
 use access::{AdminToken, Administration, Directory, NodeKey, Principal};
-use async_trait::async_trait;
 use gateway::device_socket::{self, DeviceSockets};
 use gateway::front_door::{FrontDoor, FrontDoorSettings, Log, Wiring};
 use gateway::native::Native;
@@ -15,12 +14,15 @@ use gateway::{
     DeviceSocketSettings, Engine, NativeSettings, OpenSettings, SchemaRegistry, Settings, Streams,
 };
 use journal::{Clock, Journal, Position};
+use schemas::Document;
 use schemas::control::Layout;
-use schemas::{Document, Event, json};
 use state::{DeviceKey, Store, Write};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+use crate::sink::{Appending, Trouble};
 
 /// The system token of every test.
 pub(crate) const SYSTEM: &str = "a-token-of-more-than-thirty-two-characters";
@@ -111,6 +113,8 @@ impl Base {
                 journal: journal.clone(),
                 directory: Arc::clone(&directory),
                 clock: Arc::clone(&clock),
+                trouble: watch::Sender::new(Trouble::None),
+                met: watch::Sender::new(0),
             }),
             administration: Administration::new(settings, &journal, directory, Arc::clone(&clock)),
             journal,
@@ -143,7 +147,10 @@ impl Base {
 
     fn sockets(&self, engine: &Engine) -> Arc<DeviceSockets> {
         Arc::new(DeviceSockets::new(device_socket::Wiring {
-            settings: DeviceSocketSettings::default(),
+            settings: DeviceSocketSettings {
+                retry: Duration::from_millis(100),
+                ..DeviceSocketSettings::default()
+            },
             engine: engine.clone(),
             journal: self.journal.clone(),
             store: self.store.clone(),
@@ -218,8 +225,22 @@ impl Gateway {
             items: vec![serde_json::value::RawValue::from_string(text).unwrap()],
             traceparent: None,
         };
-        let mut outcomes = self.sink.submit(&Principal::system("test"), submission).await;
+        let mut outcomes = self.sink.take(&Principal::system("test"), submission).await;
         outcomes.pop().unwrap().unwrap().position
+    }
+
+    /// What events of devices meet from now on.
+    pub(crate) fn trouble(&self, trouble: Trouble) {
+        self.sink.met.send_replace(0);
+        self.sink.trouble.send_replace(trouble);
+    }
+
+    /// Waits until so many submissions have met it.
+    pub(crate) async fn met(&self, count: usize) {
+        let mut met = self.sink.met.subscribe();
+        within("trouble", met.wait_for(|met| *met >= count))
+            .await
+            .unwrap();
     }
 
     /// Puts a document into the store, as the projector would.
@@ -379,75 +400,5 @@ impl Answer {
 
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-}
-
-/// Takes every event for good and appends it.
-struct Appending {
-    journal: Journal,
-    directory: Arc<Directory>,
-    clock: Clock,
-}
-
-#[async_trait]
-impl EventSink for Appending {
-    async fn submit(&self, principal: &Principal, submission: Submission) -> Vec<Outcome> {
-        let mut outcomes = Vec::new();
-        for item in &submission.items {
-            let received_at = (self.clock)();
-            let intake = json::Intake {
-                tenant: Some(&submission.tenant),
-                device: submission.device.as_deref(),
-                received_at,
-                limits: &json::Limits::default(),
-            };
-            let parsed = json::parse_event(item.get(), &intake, &mut || "id".into());
-            let event: Event = match parsed {
-                Ok(parsed)
-                    if principal.may_write(
-                        &parsed.event.tenant,
-                        &parsed.event.device,
-                        parsed.event.body.kind(),
-                    ) =>
-                {
-                    parsed.event
-                }
-                Ok(_) => {
-                    outcomes.push(Err(Rejection {
-                        error: "not yours".to_owned(),
-                        reason: Reason::Forbidden,
-                        seq: None,
-                    }));
-                    continue;
-                }
-                Err(error) => {
-                    outcomes.push(Err(Rejection {
-                        error: error.to_string(),
-                        reason: Reason::Invalid,
-                        seq: None,
-                    }));
-                    continue;
-                }
-            };
-            let placement = self.directory.placement(&submission.tenant);
-            let placement =
-                placement.unwrap_or_else(|| Arc::new(journal::Placement::new(&submission.tenant, 2, 4)));
-            let record = record(&event, placement.of(&event.device), 1, None);
-            let position = self
-                .journal
-                .appender
-                .append(vec![record], PATIENCE)
-                .await
-                .pop()
-                .unwrap()
-                .unwrap();
-            outcomes.push(Ok(Accepted {
-                id: event.id,
-                seq: event.seq,
-                position,
-                received_at,
-            }));
-        }
-        outcomes
     }
 }

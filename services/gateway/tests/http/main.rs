@@ -10,4 +10,6 @@ mod harness;
 #[cfg(test)]
 mod native;
 #[cfg(test)]
+mod sink;
+#[cfg(test)]
 mod streams;

@@ -1,6 +1,9 @@
 //! Presence: which connection is current, since when, and how alive the device is.
+//!
+//! Whoever holds a connection says when it ends, unless it died before; so a device that is OFFLINE by its silence
+//! counts as not connected. A connection that is open all the same says so again, under its session.
 
-use schemas::event::{Presence, PresenceReason};
+use schemas::event::{Presence, PresenceReason, Status};
 use schemas::{Document, Event};
 
 pub(super) fn apply(document: &mut Document, event: &Event, presence: &Presence) {
@@ -9,6 +12,8 @@ pub(super) fn apply(document: &mut Document, event: &Event, presence: &Presence)
         return;
     }
     match connection(presence) {
+        // What an older connection says of itself is not that it is the current one.
+        Some(true) if presence.reason == PresenceReason::Report && is_of_another(document, presence) => {}
         Some(true) => open(document, event, presence),
         Some(false) if is_of_another_session(document, presence) => return,
         // The connection that took its place speaks for the device.
@@ -18,6 +23,11 @@ pub(super) fn apply(document: &mut Document, event: &Event, presence: &Presence)
             document.connected_since = None;
         }
         None => {}
+    }
+    let is_gone = presence.reason == PresenceReason::Silence && presence.status == Some(Status::Offline);
+    if is_gone && document.connected == Some(true) {
+        document.connected = Some(false);
+        document.connected_since = None;
     }
     if presence.status.is_some() {
         document.status = presence.status;
@@ -49,6 +59,11 @@ fn is_new_connection(document: &Document, presence: &Presence) -> bool {
         (None, Some(_)) => presence.reason != PresenceReason::Report,
         (None, None) => false,
     }
+}
+
+/// Whether it speaks of one connection while another is open.
+fn is_of_another(document: &Document, presence: &Presence) -> bool {
+    document.connected == Some(true) && is_of_another_session(document, presence)
 }
 
 /// A newer connection has taken its place, so its end says nothing of the device. The session is kept

@@ -74,6 +74,10 @@ impl Conversation for Watching {
             return self.tell(at);
         };
         let is_heard = |stored: &Stored| stored.document.status == Some(Status::Online);
+        let is_open = |stored: &Stored| stored.document.connected == Some(true);
+        if !standing.stored.as_ref().is_some_and(is_open) {
+            self.link.has_no_socket();
+        }
         if !standing.stored.as_ref().is_some_and(is_heard) {
             self.link.silent();
         }

@@ -30,6 +30,8 @@ pub(super) struct Link {
     online_since: Option<Micros>,
     /// It closed a socket and has not been silent since: that it is still ONLINE means nothing yet.
     has_left: bool,
+    /// Its socket is open, and it was called OFFLINE by its silence, which ends its connection in the state.
+    is_in_doubt: bool,
 }
 
 /// What an event means beyond itself.
@@ -51,6 +53,7 @@ impl Link {
             is_online: document.status == Some(Status::Online),
             online_since: None,
             has_left: document.connected == Some(false),
+            is_in_doubt: false,
         }
     }
 
@@ -118,6 +121,7 @@ impl Link {
     }
 
     fn presence(&mut self, event: &Event, presence: &Presence) -> Effect {
+        self.is_in_doubt &= connection(presence) != Some(true);
         match connection(presence) {
             Some(true) if self.socket.is_none() || self.is_new(presence) => {
                 self.socket = Some(event.occurred_at);
@@ -138,7 +142,8 @@ impl Link {
                 self.online_since = Some(event.occurred_at);
             }
             Some(Status::Stale | Status::Offline) if presence.reason == PresenceReason::Silence => {
-                if self.connected().is_connected && self.socket.is_none() {
+                self.is_in_doubt = self.socket.is_some() && presence.status == Some(Status::Offline);
+                if self.is_in_doubt || (self.connected().is_connected && self.socket.is_none()) {
                     return Effect::Silence;
                 }
                 self.silent();
@@ -147,6 +152,13 @@ impl Link {
             Some(Status::Online) | None => {}
         }
         Effect::Done
+    }
+
+    /// The state has no connection of it, as far as it has followed.
+    pub(super) fn has_no_socket(&mut self) {
+        if std::mem::take(&mut self.is_in_doubt) {
+            self.socket = None;
+        }
     }
 
     /// It is silent.

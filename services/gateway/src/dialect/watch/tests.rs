@@ -99,6 +99,26 @@ fn a_verdict_of_silence_on_a_device_that_posts_is_looked_at_again() {
 }
 
 #[test]
+fn a_socket_of_a_device_that_is_offline_by_its_silence_is_looked_at_again() {
+    let mut link = Link::default();
+    link.follow(&socket(1, true, "a"));
+    let stale = status(2, Status::Stale, PresenceReason::Silence);
+    let offline = status(3, Status::Offline, PresenceReason::Silence);
+    assert_eq!(link.follow(&stale), Effect::Done);
+    assert_eq!(link.follow(&offline), Effect::Silence);
+    assert_eq!(told(&link), Some(Some(1)), "until the state agrees");
+    let mut gone = link.clone();
+    gone.has_no_socket();
+    gone.silent();
+    assert_eq!(told(&gone), None);
+    // One that says meanwhile that it is there is there, whatever the state had before.
+    link.follow(&socket(4, true, "a"));
+    link.has_no_socket();
+    link.silent();
+    assert_eq!(told(&link), Some(Some(1)));
+}
+
+#[test]
 fn a_document_tells_of_a_socket_and_presence_of_the_rest() {
     let document = |connected, since, status| Document {
         connected,
