@@ -73,10 +73,7 @@ async fn a_device_of_that_name_of_another_tenant_stays_behind_the_wall() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_is_sent_and_becomes_an_event() {
-    let world = World::start().await;
-    let body = json!({"role": "user", "devices": ["ABC123"], "permissions": ["command"]});
-    let user = world.client(body).await;
-    let mut socket = connected(&user, "").await;
+    let (world, mut socket) = commanding(|_| {}).await;
     let message =
         json!({"type": "command", "hardwareId": "ABC123", "command": "lock", "params": {"fast": true}});
     socket.send(&message).await;
@@ -97,6 +94,22 @@ async fn a_command_is_sent_and_becomes_an_event() {
         (&json!("lock"), &json!("queued"))
     );
     assert_eq!(event["input"], json!({"fast": true}));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_for_a_device_that_nobody_knows_is_refused() {
+    let world = World::start().await;
+    let mut socket = connected(&world.admin, "").await;
+    let message = |device: &str| json!({"type": "command", "hardwareId": device, "command": "lock"});
+    socket.send(&message("ghost")).await;
+    let refused = json!({"type": "error", "message": "There is no device ghost"});
+    assert_eq!(socket.next().await, refused);
+    assert!(world.sent().await.is_empty());
+    // One that was made a moment ago is known.
+    world.admin.send_events(&[reading("new", 1)]).await;
+    socket.send(&message("new")).await;
+    assert_eq!(socket.next().await["type"], "command_sent");
     world.end().await;
 }
 
