@@ -3,13 +3,13 @@
 
 use std::cell::OnceCell;
 use std::cmp::Ordering;
-use std::ops::Bound;
 
 use query::{Field, Fields, Head, Value};
 use schemas::Change;
 use serde_json::Value as Json;
 
 use crate::Filterable;
+use crate::filterable::below;
 
 /// What was before a change. Making one costs nothing; the change's previous values are parsed when a
 /// filter asks for one of them, once.
@@ -76,13 +76,7 @@ impl<'c> Before<'c> {
         let is_untouched = |name: &str| !is_listed(self.change, field.head().name(), Some(name));
         match (field.head(), field.key()) {
             (Head::Fields, Some(key)) if !document.fields.0.contains_key(key) => {
-                let below = format!("{key}.");
-                let from = (Bound::Included(below.as_str()), Bound::Unbounded);
-                let mut values = document.fields.0.range::<str, _>(from);
-                values
-                    .by_ref()
-                    .take_while(|(path, _)| path.starts_with(&below))
-                    .any(|(path, _)| is_untouched(path))
+                below(&document.fields.0, key).any(is_untouched)
             }
             (Head::Lock, None) => document.lock.is_some() && is_untouched("locked"),
             (Head::Location, None) => document.location.as_ref().is_some_and(|location| {

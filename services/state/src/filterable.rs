@@ -86,11 +86,8 @@ impl<'d> Filterable<'d> {
         if let Some(value) = fields.get(key) {
             return of_scalar(value);
         }
-        let below = format!("{key}.");
-        let from = (Bound::Included(below.as_str()), Bound::Unbounded);
-        let next = fields.range::<str, _>(from).next();
-        next.is_some_and(|(path, _)| path.starts_with(&below))
-            .then_some(Found::Container)
+        let is_container = below(fields, key).next().is_some();
+        is_container.then_some(Found::Container)
     }
 
     fn in_lock(&self, lock: &'d DeviceLock, names: &[Box<str>]) -> Option<Found<'_>> {
@@ -239,4 +236,18 @@ fn unsigned(value: u64) -> Value<'static> {
 /// What is no JSON is nothing.
 fn parsed(text: &str) -> Json {
     serde_json::from_str(text).unwrap_or_default()
+}
+
+/// The paths of values below `key`; no text is built for it, since filters ask with every event.
+pub(crate) fn below<'f>(
+    fields: &'f BTreeMap<Box<str>, Scalar>,
+    key: &'f str,
+) -> impl Iterator<Item = &'f str> + 'f {
+    let from = (Bound::Excluded(key), Bound::Unbounded);
+    let after = fields.range::<str, _>(from).map_while(move |(path, _)| {
+        let next = path.strip_prefix(key)?.bytes().next()?;
+        // `a-1` comes before `a.b`, and `a/1` after it.
+        (next <= b'.').then_some((next, &**path))
+    });
+    after.filter(|(next, _)| *next == b'.').map(|(_, path)| path)
 }

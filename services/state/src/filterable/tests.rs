@@ -204,3 +204,16 @@ fn json_within_the_document_is_read() {
     };
     assert!(!holds("attributes.seats", &broken));
 }
+
+#[test]
+fn what_lies_below_a_path_is_found_among_its_neighbours() {
+    let paths = ["a", "a-1", "a-2", "a.b", "a.b.c", "a/1", "aa.b"];
+    let fields = paths
+        .iter()
+        .map(|path| ((*path).into(), Scalar::Integer(1)))
+        .collect();
+    let found = |key| below(&fields, key).collect::<Vec<_>>();
+    assert_eq!(found("a"), ["a.b", "a.b.c"]);
+    assert_eq!(found("a.b"), ["a.b.c"]);
+    assert!(found("a-1").is_empty() && found("b").is_empty());
+}
