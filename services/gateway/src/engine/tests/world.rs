@@ -284,6 +284,12 @@ impl Client {
         self
     }
 
+    /// Its conversation is told of presence.
+    pub(super) fn told(mut self) -> Self {
+        self.subscription.selection.told.kinds = KindSet::NONE.with(schemas::Kind::Presence);
+        self
+    }
+
     /// Takes the whole frames that have come since.
     pub(super) fn take(&mut self) -> Vec<Frame> {
         let frames = take_blocks(&mut self.pipe.lock().taken);
