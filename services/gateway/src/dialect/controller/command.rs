@@ -14,8 +14,8 @@ use crate::dialect::{Action, Control, Conversation, Dialect, Item, Look, Moment}
 use crate::engine::LogRecord;
 use crate::subscription::{Selection, Subscription, TenantScope};
 
-/// Commands that one client's updates remember.
-const KNOWN_MAX: usize = 256;
+/// Commands that one client's updates remember; those that have ended are forgotten first.
+const KNOWN_MAX: usize = 4_096;
 
 /// A command, as `data` of its updates and in answers to requests.
 pub(super) fn object(device: &str, command: &DeviceCommand) -> String {
@@ -57,7 +57,7 @@ const fn status(status: CommandStatus) -> &'static str {
     }
 }
 
-/// Updates of commands: each step but the one that makes a command, and none that comes too late.
+/// Updates of commands: each step but the first, which makes a command, and none that comes too late.
 #[derive(Default)]
 pub(super) struct Updates {
     known: HashMap<Box<str>, CommandStatus>,
@@ -65,25 +65,55 @@ pub(super) struct Updates {
     order: VecDeque<Box<str>>,
 }
 
+/// What a step is to its command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Makes,
+    Moves,
+    /// The command has ended, or was further already.
+    ComesTooLate,
+}
+
 impl Updates {
-    /// Whether a step moves its command, as the fold has it.
-    fn moves(&mut self, id: &str, status: CommandStatus) -> bool {
-        if let Some(known) = self.known.get_mut(id) {
-            let moves = !is_end(*known) && (is_end(status) || status >= *known);
-            if moves {
-                *known = status;
-            }
-            return moves;
-        }
-        if self.order.len() >= KNOWN_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-        self.known.insert(id.into(), status);
-        self.order.push_back(id.into());
-        true
+    /// A command that was there before.
+    pub(super) fn know(&mut self, tenant: &str, command: &DeviceCommand) {
+        self.remember(key(tenant, &command.command_id), command.status);
     }
+
+    #[cfg(test)]
+    pub(super) fn status_of(&self, tenant: &str, id: &str) -> Option<CommandStatus> {
+        self.known.get(&key(tenant, id)).copied()
+    }
+
+    /// Takes a step, as the fold does.
+    fn take(&mut self, key: Box<str>, status: CommandStatus) -> Step {
+        let Some(known) = self.known.get_mut(&key) else {
+            self.remember(key, status);
+            return Step::Makes;
+        };
+        if is_end(*known) || (!is_end(status) && status < *known) {
+            return Step::ComesTooLate;
+        }
+        *known = status;
+        Step::Moves
+    }
+
+    fn remember(&mut self, key: Box<str>, status: CommandStatus) {
+        if self.order.len() >= KNOWN_MAX {
+            let has_ended = |key: &Box<str>| self.known.get(key).copied().is_none_or(is_end);
+            let index = self.order.iter().position(has_ended).unwrap_or(0);
+            if let Some(forgotten) = self.order.remove(index) {
+                self.known.remove(&forgotten);
+            }
+        }
+        self.order.push_back(key.clone());
+        self.known.insert(key, status);
+    }
+}
+
+/// Two tenants may have devices of one name.
+fn key(tenant: &str, id: &str) -> Box<str> {
+    format!("{tenant}/{id}").into()
 }
 
 impl Conversation for Updates {
@@ -98,9 +128,7 @@ impl Conversation for Updates {
         let Body::Command(step) = &event.body else {
             return Vec::new();
         };
-        // Two tenants may have devices of one name.
-        let key = format!("{}/{}", event.tenant, step.command_id);
-        if !self.moves(&key, step.status) || step.status == CommandStatus::Queued {
+        if self.take(key(&event.tenant, &step.command_id), step.status) != Step::Moves {
             return Vec::new();
         }
         let data = object(&event.device, &after(step, event.occurred_at));

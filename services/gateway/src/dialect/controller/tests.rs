@@ -134,13 +134,17 @@ fn updates_only_go_forward_and_end_once() {
     let mut updates = Updates::default();
     for (id, status, shown) in [
         ("a", Queued, None),
+        ("a", Queued, Some("in-progress")),
         ("a", InProgress, Some("in-progress")),
         ("a", InProgress, Some("in-progress")),
         ("a", Delivered, None),
         ("a", Success, Some("success")),
         ("a", Expired, None),
-        ("b", Expired, Some("failed")),
-        ("b", Success, None),
+        // Whatever it says, it makes the command.
+        ("b", InProgress, None),
+        ("b", InProgress, Some("in-progress")),
+        ("c", Expired, None),
+        ("c", Success, None),
     ] {
         let actions = updates.record(&step(id, status), &at);
         let frame = actions.into_iter().find_map(|action| match action {

@@ -30,7 +30,16 @@ pub(crate) async fn answer(sources: &Sources, tenant: &TenantScope, scope: &Scop
     if let Ask::DevicesAt(location) = &ask {
         return told(devices_at(sources, location).await);
     }
-    let Some(tenant) = tenant.name().map(|name| Tenant::new(sources, name, scope)) else {
+    let (named, ask) = if let Ask::Within { tenant, ask } = ask {
+        (Some(tenant), *ask)
+    } else {
+        (None, ask)
+    };
+    let name = match &named {
+        Some(named) => Some(&**named).filter(|named| tenant.contains(named)),
+        None => tenant.name(),
+    };
+    let Some(tenant) = name.map(|name| Tenant::new(sources, name, scope)) else {
         return Answer::Unavailable;
     };
     let answer = match ask {
@@ -38,8 +47,8 @@ pub(crate) async fn answer(sources: &Sources, tenant: &TenantScope, scope: &Scop
         Ask::Counts => tenant.counts().await.map(Answer::Counts),
         Ask::Device(device) => tenant.standing(device).await,
         Ask::HasAny(prefix) => tenant.has_any(&prefix).await.map(Answer::HasAny),
-        // Answered above.
-        Ask::TenantsOf(_) | Ask::DevicesAt(_) => Ok(Answer::Unavailable),
+        // Answered above, or nothing in itself.
+        Ask::TenantsOf(_) | Ask::DevicesAt(_) | Ask::Within { .. } => Ok(Answer::Unavailable),
         Ask::Devices { filters, page, limit } => {
             match tenant.devices(filters.as_ref(), page.as_deref(), limit).await {
                 Err(StoreError::BadPage) => Ok(Answer::Devices(None)),

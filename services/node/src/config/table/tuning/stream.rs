@@ -34,6 +34,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Questions to the time index at once; more wait",
         open.time_lookups_max
     ),
+    count!(
+        "controller-command-rows-max",
+        "20000",
+        "Rows of the history that are looked through for the commands that were there before a stream of the controller dialect begins",
+        open.command_rows_max
+    ),
     time!(
         "watch-answer-within",
         "5s",
