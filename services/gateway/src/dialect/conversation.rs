@@ -174,7 +174,7 @@ pub enum Ask {
         /// Documents that are looked at for one page.
         limit: usize,
     },
-    /// The alerts that are not closed, newest first, at most so many.
+    /// The alerts that are open, and that nobody has acknowledged, newest first, at most so many.
     Alerts {
         /// How many.
         limit: usize,

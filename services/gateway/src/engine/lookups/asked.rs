@@ -11,6 +11,7 @@ use futures::future::try_join_all;
 use journal::{Micros, Offset, Partition, Placement, Topic};
 use query::Memo;
 use schemas::Document;
+use schemas::event::AlertStatus;
 use serde_json::value::to_raw_value;
 use state::{Counts, DeviceKey, Filterable, HistoryPage, HistoryQuery, Page, StoreError, Stored};
 
@@ -314,7 +315,7 @@ impl<'a> Tenant<'a> {
         })
     }
 
-    /// Looks through the documents only as long as there is an alert to find.
+    /// Looks through the documents only as long as there is an open alert to find.
     async fn alerts(&self, limit: usize) -> Result<Vec<StandingAlert>, StoreError> {
         let mut found = Vec::new();
         if let Scope::Devices(devices) = self.scope {
@@ -322,7 +323,7 @@ impl<'a> Tenant<'a> {
             found.extend(standing(&self.documents(&devices).await?));
         } else {
             let counts = self.counts().await?;
-            let total = counts.alerts_open + counts.alerts_acknowledged;
+            let total = counts.alerts_open;
             let mut after: Option<Box<str>> = None;
             let (documents, slots) = (&self.sources.store.documents, self.placement.partitions());
             while (found.len() as u64) < total {
@@ -341,10 +342,12 @@ impl<'a> Tenant<'a> {
     }
 }
 
+/// A document has those that are acknowledged, too.
 fn standing(documents: &[Stored]) -> impl Iterator<Item = StandingAlert> {
     documents.iter().flat_map(|stored| {
-        let device = &stored.document.id;
-        stored.document.alerts.iter().map(|alert| StandingAlert {
+        let (device, alerts) = (&stored.document.id, stored.document.alerts.iter());
+        let open = alerts.filter(|alert| alert.status == AlertStatus::Open);
+        open.map(|alert| StandingAlert {
             device: device.clone(),
             alert: alert.clone(),
         })
