@@ -79,14 +79,3 @@ pub(super) fn ask(device: &str, page: Option<Box<str>>) -> Ask {
         limit: PAGE,
     }
 }
-
-/// Presence of a device of late.
-pub(super) fn ask_presence(device: &str) -> Ask {
-    Ask::History {
-        device: Some(device.into()),
-        kinds: vec![Kind::Presence],
-        from: 0,
-        page: None,
-        limit: PAGE,
-    }
-}

@@ -137,21 +137,7 @@ impl Plan {
             // What the document does not have yet follows it.
             opening.from = From::Position(partition, applied);
         }
-        if !self.link.is_unclear() {
-            self.look_for_logs(opening, None);
-            return Ok(());
-        }
-        opening.question = Some((
-            logs::ask_presence(&self.device),
-            Box::new(move |opening, answer| {
-                let Answer::History(page) = answer else {
-                    return Err(unavailable());
-                };
-                self.link.look_back(&page.rows);
-                self.look_for_logs(opening, None);
-                Ok(())
-            }),
-        ));
+        self.look_for_logs(opening, None);
         Ok(())
     }
 
