@@ -209,6 +209,38 @@ async fn a_device_without_a_socket_or_an_answer_is_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_nobody_could_wait_for_is_not_sent() {
+    // The device's own stream of commands is the tenant's one stream; who waits is counted apart.
+    let world = World::with(|config| config.gateway.streams_per_tenant_max = 1).await;
+    let world = known(world).await;
+    let mut device = connect(&world).await;
+    is_connected(&world.admin).await;
+    let (first, second) = (json!({"type": "first"}), json!({"type": "second"}));
+    let meanwhile = async {
+        let told = device.next().await;
+        assert_eq!(told["type"], "first");
+        let refused = command(&world.admin, &second).await;
+        assert_eq!(
+            (refused.status.as_u16(), &refused.json["success"]),
+            (503, &json!(false))
+        );
+        device.send(&json!({"id": told["id"], "type": "done"})).await;
+    };
+    let (answer, ()) = tokio::join!(command(&world.admin, &first), meanwhile);
+    assert_eq!(result(&answer)["type"], "done");
+    // The device never hears of the second.
+    let third = json!({"type": "third"});
+    let answered = async {
+        let told = device.next().await;
+        device.send(&json!({"id": told["id"], "type": "done"})).await;
+        told["type"].clone()
+    };
+    let (_, heard) = tokio::join!(command(&world.admin, &third), answered);
+    assert_eq!(heard, "third");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_device_on_the_native_socket_answers_too() {
     let world = world().await;
     let mut device = Device::connect(&world.admin, DEVICE).await;
