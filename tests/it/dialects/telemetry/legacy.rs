@@ -64,6 +64,38 @@ async fn what_is_current_of_a_device_comes_at_once_and_when_it_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_asks_has_a_cursor_in_each_push_and_resumes_from_it() {
+    let world = World::start().await;
+    applied(&world, "dev-0001", &[metrics("dev-0001", json!({"n": 1}))]).await;
+    let open = async |since: &str| {
+        let path = format!("/api/v2/ws?token={}&cursor=1{since}", world.admin.token);
+        let mut socket = Socket::open(&world.admin, &path, &[]).await.expect("a socket");
+        for channel in ["device", "alerts", "fleet"] {
+            let message = fixture("telemetry", &format!("subscribe-{channel}"));
+            socket.send(&message).await;
+        }
+        socket
+    };
+    let mut socket = open("").await;
+    let mut cursors = Vec::new();
+    for kind in ["telemetry", "alerts", "fleet_summary"] {
+        let pushed = socket.first(kind, |frame| frame["type"] == kind).await;
+        cursors.push(pushed["cursor"].as_str().expect("a cursor").to_owned());
+    }
+    drop(socket);
+    applied(&world, "dev-0001", &[metrics("dev-0001", json!({"n": 2}))]).await;
+    for cursor in cursors {
+        let mut socket = open(&format!("&since={cursor}")).await;
+        // What is current comes at once, and what changed since the cursor as a change.
+        for _ in 0..2 {
+            let pushed = socket.until("telemetry").await;
+            assert_eq!(pushed["data"]["metrics"]["n"], 2);
+        }
+    }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_device_is_pushed_once_a_second_however_often_it_changes() {
     let world = World::start().await;
     let mut socket = open(&world, &world.admin.token).await;

@@ -182,7 +182,7 @@ impl Plan {
         opening.first.push(Action::Send(status));
         if let Some(newest) = self.backfill {
             let replays = newest.into_found().into_iter();
-            let replays = replays.map(|(_, log)| Action::send(frames::replay(&log)));
+            let replays = replays.map(|(_, log)| Action::send(frames::replay(&log, cursor.as_deref())));
             opening.first.extend(replays);
             opening.first.push(Action::send(frames::HISTORY_COMPLETE));
         }
