@@ -68,6 +68,26 @@ async fn logs_are_listed_newest_first_in_the_order_of_their_own_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_of_logs_holds_what_the_rows_that_may_be_looked_through_hold() {
+    let world = World::with(|config| config.open.watch.logs_rows_max = 20).await;
+    let log = |n: usize, level: &str| {
+        event(
+            "log",
+            json!({"id": format!("l{n}"), "level": level, "message": "m"}),
+        )
+    };
+    // Older than what may be looked through.
+    let mut events = vec![log(0, "error")];
+    events.extend((1..40).map(|n| log(n, if n == 30 { "error" } else { "info" })));
+    let cursor = world.admin.send_events(&events).await;
+    let path = format!("/v1/devices?id={DEVICE}&min_cursor={cursor}");
+    assert_eq!(world.admin.get(&path).await.status, 200);
+    let page = world.admin.get(&format!("{PATH}/logs?level=error")).await;
+    assert_eq!(ids(result(&page)), ["l30"]);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_asks_for_no_page_of_logs_is_refused() {
     let world = world().await;
     let page = async |query: &str| world.admin.get(&format!("{PATH}/logs?{query}")).await;

@@ -146,7 +146,7 @@ impl Plan {
             return self.begin(opening);
         }
         opening.question = Some((
-            logs::ask(&self.device, page),
+            logs::ask(&self.device, page, self.rows_left),
             Box::new(move |opening, answer| {
                 let Answer::History(page) = answer else {
                     return Err(unavailable());
