@@ -214,7 +214,7 @@ async fn one_location_has_the_moves_of_every_device_that_is_there_also_of_one_th
     place(&world, "b", LOCATION).await;
     place(&world, "c", "elsewhere").await;
     let viewer = staff(&world, &["geo.view_location"], &["acme"]).await;
-    let mut socket = open(&viewer, &location(LOCATION)).await;
+    let mut socket = open(&viewer, &format!("{}?cursor=1", location(LOCATION))).await;
     let went =
         |device: &str, n: f64| json!({"device": device, "kind": "telemetry", "fields": {"lat": n, "lon": n}});
     world
@@ -224,7 +224,14 @@ async fn one_location_has_the_moves_of_every_device_that_is_there_also_of_one_th
     let mut found = Vec::new();
     for _ in 0..2 {
         let frame = socket.next().await;
-        assert_eq!(frame["id"], LOCATION);
+        assert_like("controller", "location", &frame, &[], &["cursor"]);
+        let point = &frame["geometry"];
+        assert_eq!(
+            frame,
+            json!({"id": LOCATION, "name": "Van", "address": "Via Roma 1", "type": "outdoor", "is_mobile": true,
+                "geometry": point, "cursor": frame["cursor"]})
+        );
+        assert!(frame["cursor"].is_string(), "{frame}");
         found.push(frame["geometry"]["coordinates"][0].as_f64());
     }
     // Two devices have no order between them.

@@ -50,12 +50,14 @@ async fn what_is_current_of_a_device_comes_at_once_and_when_it_changes() {
     );
     assert_eq!(pushed["data"]["time"], "2026-02-17T10:00:00.000Z");
     assert_eq!(pushed["data"]["time"], pushed["data"]["timestamp"]);
+    let seq = pushed["data"]["seq"].as_u64().expect("a number");
 
     let later = json!({"device": "dev-0001", "kind": "telemetry", "fields": {"speed": 2.5}});
     world.admin.send_events(&[later]).await;
     let changed = socket.until("telemetry").await;
     assert_eq!(changed["data"]["metrics"]["speed"], 2.5);
     assert_eq!(changed["data"]["metrics"]["on"], true);
+    assert!(changed["data"]["seq"].as_u64() > Some(seq), "{changed}");
 
     socket.send(&fixture("telemetry", "unsubscribe-device")).await;
     let gone = json!({"type": "unsubscribed", "channel": "device", "device_id": "dev-0001"});
@@ -154,9 +156,15 @@ async fn alerts_come_at_once_and_when_they_change_newest_first() {
         "created_at",
     ];
     assert_eq!(names, expected);
+    let created = first["created_at"].as_str().expect("a time");
+    assert!(
+        created.ends_with('Z') && created.len() == "2026-02-17T10:00:00.000Z".len(),
+        "{created}"
+    );
     assert_eq!(
-        (&first["tenant_id"], &first["severity"]),
-        (&json!(TENANT), &json!(3))
+        pushed["alerts"],
+        json!([{"alert_id": "a1", "tenant_id": TENANT, "device_id": "dev-0001", "site_id": null, "alert_type": "HOT",
+            "severity": 3, "confidence": 0.5, "summary": "too hot", "status": "OPEN", "created_at": created}])
     );
 
     // One that somebody has acknowledged counts in the fleet, and is not listed.
