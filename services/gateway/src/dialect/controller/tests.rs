@@ -32,7 +32,7 @@ fn some(tenants: &[&str]) -> TenantScope {
     TenantScope::Some(Arc::new(tenants.iter().map(|name| Box::from(*name)).collect()))
 }
 
-fn subscription(tenant: TenantScope) -> Subscription {
+pub(super) fn subscription(tenant: TenantScope) -> Subscription {
     Subscription {
         view: View::Events,
         transport: Transport::WebSocket,
