@@ -5,6 +5,7 @@ use journal::Topic;
 
 use super::sequences::{ROOM, live, opened, settled};
 use super::world::{Client, World, run, small};
+use crate::dialect::Message;
 use crate::settings::Settings;
 
 fn append(world: &World, kinds: &[&str]) {
@@ -95,4 +96,31 @@ fn a_client_that_does_not_read_holds_little_of_what_it_is_told() {
             assert_eq!(offsets(&client), (0..1_000).collect::<Vec<u64>>());
         });
     }
+}
+
+#[test]
+fn a_client_that_is_told_much_at_first_may_take_its_time() {
+    run(async {
+        let settings = Settings {
+            replies_max: 2,
+            ..Settings::default()
+        };
+        let mut world = World::new(&settings, 0);
+        let mut client = live();
+        let message = |number: usize| Message {
+            event: None,
+            text: format!("{{\"number\":{number}}}").into(),
+            cursor: None,
+        };
+        client.first = (0..100).map(message).collect();
+        world.open(&mut client);
+        steps(&mut world, 10).await;
+        world.give(&mut client, ROOM);
+        settled(&mut world, &mut client).await;
+        let numbers = client
+            .frames
+            .iter()
+            .filter_map(|frame| frame.json["number"].as_u64());
+        assert_eq!(numbers.collect::<Vec<u64>>(), (0..100).collect::<Vec<u64>>());
+    });
 }
