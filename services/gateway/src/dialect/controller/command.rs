@@ -16,6 +16,8 @@ use crate::subscription::{Selection, Subscription, TenantScope};
 
 /// Commands that one client's updates remember; those that have ended are forgotten first.
 const KNOWN_MAX: usize = 4_096;
+/// Inputs that are remembered of them, bytes.
+const INPUT_BYTES_MAX: usize = 1 << 20;
 
 /// A command, as `data` of its updates and in answers to requests.
 pub(super) fn object(device: &str, command: &DeviceCommand) -> String {
@@ -60,55 +62,80 @@ const fn status(status: CommandStatus) -> &'static str {
 /// Updates of commands: each step but the first, which makes a command, and none that comes too late.
 #[derive(Default)]
 pub(super) struct Updates {
-    known: HashMap<Box<str>, CommandStatus>,
+    known: HashMap<Box<str>, Known>,
     /// Oldest first.
     order: VecDeque<Box<str>>,
+    input_bytes: usize,
 }
 
-/// What a step is to its command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    Makes,
-    Moves,
-    /// The command has ended, or was further already.
-    ComesTooLate,
+struct Known {
+    status: CommandStatus,
+    /// What the command is, until it ends: who reports a step need not repeat that.
+    command: Option<Box<DeviceCommand>>,
 }
 
 impl Updates {
     /// A command that was there before.
     pub(super) fn know(&mut self, tenant: &str, command: &DeviceCommand) {
-        self.remember(key(tenant, &command.command_id), command.status);
+        self.remember(key(tenant, &command.command_id), command.clone());
     }
 
     #[cfg(test)]
     pub(super) fn status_of(&self, tenant: &str, id: &str) -> Option<CommandStatus> {
-        self.known.get(&key(tenant, id)).copied()
+        self.known.get(&key(tenant, id)).map(|known| known.status)
     }
 
-    /// Takes a step, as the fold does.
-    fn take(&mut self, key: Box<str>, status: CommandStatus) -> Step {
+    /// Takes a step, as the fold does; the command after it, if that is an update.
+    fn take(&mut self, key: Box<str>, step: DeviceCommand) -> Option<DeviceCommand> {
         let Some(known) = self.known.get_mut(&key) else {
-            self.remember(key, status);
-            return Step::Makes;
+            self.remember(key, step);
+            return None;
         };
-        if is_end(*known) || (!is_end(status) && status < *known) {
-            return Step::ComesTooLate;
+        if is_end(known.status) || (!is_end(step.status) && step.status < known.status) {
+            return None;
         }
-        *known = status;
-        Step::Moves
+        known.status = step.status;
+        let command = if is_end(step.status) {
+            let command = known.command.take();
+            self.input_bytes -= command.as_deref().map_or(0, input_bytes);
+            command
+        } else {
+            known.command.clone()
+        };
+        Some(match command {
+            Some(command) => DeviceCommand {
+                status: step.status,
+                output: step.output,
+                modified: step.modified,
+                ..*command
+            },
+            None => step,
+        })
     }
 
-    fn remember(&mut self, key: Box<str>, status: CommandStatus) {
+    fn remember(&mut self, key: Box<str>, command: DeviceCommand) {
         if self.order.len() >= KNOWN_MAX {
-            let has_ended = |key: &Box<str>| self.known.get(key).copied().is_none_or(is_end);
+            let has_ended = |key: &Box<str>| self.known.get(key).is_none_or(|known| is_end(known.status));
             let index = self.order.iter().position(has_ended).unwrap_or(0);
-            if let Some(forgotten) = self.order.remove(index) {
-                self.known.remove(&forgotten);
-            }
+            let forgotten = self.order.remove(index);
+            let forgotten = forgotten.and_then(|key| self.known.remove(&key));
+            let forgotten = forgotten.and_then(|known| known.command);
+            self.input_bytes -= forgotten.as_deref().map_or(0, input_bytes);
         }
+        let bytes = input_bytes(&command);
+        let status = command.status;
+        let is_kept = !is_end(status) && self.input_bytes + bytes <= INPUT_BYTES_MAX;
+        if is_kept {
+            self.input_bytes += bytes;
+        }
+        let command = is_kept.then(|| Box::new(command));
         self.order.push_back(key.clone());
-        self.known.insert(key, status);
+        self.known.insert(key, Known { status, command });
     }
+}
+
+fn input_bytes(command: &DeviceCommand) -> usize {
+    command.input.as_ref().map_or(0, |input| input.len())
 }
 
 /// Two tenants may have devices of one name.
@@ -128,10 +155,11 @@ impl Conversation for Updates {
         let Body::Command(step) = &event.body else {
             return Vec::new();
         };
-        if self.take(key(&event.tenant, &step.command_id), step.status) != Step::Moves {
+        let step = after(step, event.occurred_at);
+        let Some(command) = self.take(key(&event.tenant, &step.command_id), step) else {
             return Vec::new();
-        }
-        let data = object(&event.device, &after(step, event.occurred_at));
+        };
+        let data = object(&event.device, &command);
         let cursor = at
             .cursor
             .map_or_else(String::new, |cursor| format!(",\"cursor\":\"{cursor}\""));
