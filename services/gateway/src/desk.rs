@@ -129,7 +129,10 @@ impl Desk {
                 principal,
                 submission,
             } => Done::Outcomes(self.events.submit(&principal, submission).await),
-            Do::Await(awaited) => Done::Ended(awaiting::ended(&self.engine, (self.clock)(), awaited).await),
+            Do::Await(awaited) => {
+                let now = (self.clock)();
+                Done::Ended(awaiting::sent(&self.engine, &*self.events, now, *awaited).await)
+            }
             Do::CountStreams(cap) => Done::Count(self.engine.streams_under(cap)),
         }
     }

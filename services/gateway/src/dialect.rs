@@ -15,6 +15,7 @@ pub mod entrance;
 pub mod filter;
 pub mod frames;
 pub mod native;
+mod older;
 pub mod realtime;
 pub mod requests;
 pub(crate) mod router;

@@ -179,6 +179,8 @@ impl Streams {
             admit(opening, answer)?;
             if opening.selection.tenant != tenant {
                 tenant = opening.selection.tenant.clone();
+                // One stream never counts twice.
+                drop(seat);
                 seat = self.seat(&tenant, opening)?;
             }
         }

@@ -3,25 +3,52 @@
 
 use std::sync::Arc;
 
+use access::{EventSink, Submission};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
-use journal::Micros;
+use journal::{Micros, Position};
 use schemas::event::CommandStatus;
 use schemas::{Body, Kind};
 use serde::{Deserialize, Serialize};
 
-use crate::dialect::requests::{Await, Ended};
+use crate::commands::acting;
+use crate::dialect::requests::{Await, Ended, Waited};
 use crate::dialect::{Control, Dialect, Item, Look, Silent};
-use crate::engine::{Adoption, ChannelBody, Engine, Reading, Sink};
+use crate::engine::{Adoption, ChannelBody, Engine, Reading, Seat, Sink};
 use crate::subscription::{
     Delivery, DeviceSet, Framing, KindSet, Selection, Start, Subscription, TenantScope, Told, Transport, View,
 };
 
-/// How the command ends; `None` when it does not in time.
-pub(super) async fn ended(engine: &Engine, now: Micros, awaited: Await) -> Option<Ended> {
+/// Sends the command, with a place to wait taken before, and answers how it ends.
+pub(super) async fn sent(engine: &Engine, events: &dyn EventSink, now: Micros, awaited: Await) -> Waited {
     // Those who wait are counted apart from the tenant's streams, under a name that no tenant has.
     let counted_as = format!("{}/commands", awaited.tenant);
-    let seat = engine.reserve(Some(&counted_as)).ok()?;
+    let Ok(seat) = engine.reserve(Some(&counted_as)) else {
+        return Waited::NoRoom;
+    };
+    let acting = acting(&awaited.principal, &awaited.tenant, &awaited.device);
+    let submission = Submission {
+        tenant: awaited.tenant.clone(),
+        device: Some(awaited.device.clone()),
+        items: vec![awaited.event.clone()],
+        traceparent: None,
+    };
+    let position = match events.submit(&acting, submission).await.pop() {
+        Some(Ok(accepted)) => accepted.position,
+        Some(Err(rejection)) => return Waited::NotTaken(Some(rejection)),
+        None => return Waited::NotTaken(None),
+    };
+    Waited::Until(ended(engine, seat, position, now, awaited).await)
+}
+
+/// How the command ends; `None` when it does not in time.
+async fn ended(
+    engine: &Engine,
+    seat: Seat,
+    position: Position,
+    now: Micros,
+    awaited: Await,
+) -> Option<Ended> {
     let (sink, output, input) = engine.channel();
     let (command_id, within) = (awaited.command_id.clone(), awaited.within);
     let adoption = Adoption {
@@ -29,7 +56,7 @@ pub(super) async fn ended(engine: &Engine, now: Micros, awaited: Await) -> Optio
         sink: Sink::Channel(sink),
         prelude: Bytes::new(),
         leftover: Vec::new(),
-        subscription: subscription(awaited, now),
+        subscription: subscription(awaited, position, now),
         reading: Reading::by(Silent),
     };
     engine.adopt(adoption).ok()?;
@@ -86,8 +113,7 @@ impl Dialect for Ends {
     }
 }
 
-fn subscription(awaited: Await, now: Micros) -> Subscription {
-    let position = awaited.after;
+fn subscription(awaited: Await, position: Position, now: Micros) -> Subscription {
     Subscription {
         view: View::Events,
         transport: Transport::Sse,

@@ -2,6 +2,7 @@
 //! organizations, which are tenants here.
 
 mod command;
+mod earlier;
 mod location;
 mod opening;
 mod path;

@@ -153,6 +153,13 @@ pub enum Ask {
     Device(Box<str>),
     /// Whether there is a device whose id begins like this and goes on.
     HasAny(Box<str>),
+    /// A question of one of the stream's tenants, where it has several.
+    Within {
+        /// Which.
+        tenant: Box<str>,
+        /// The question.
+        ask: Box<Ask>,
+    },
     /// The tenants that have a device of that id, whoever asks: no more of it than that may be told to
     /// whom the tenants concern.
     TenantsOf(Box<str>),
@@ -167,7 +174,7 @@ pub enum Ask {
         /// Documents that are looked at for one page.
         limit: usize,
     },
-    /// The alerts that are not closed, newest first, at most so many.
+    /// The alerts that are open, and that nobody has acknowledged, newest first, at most so many.
     Alerts {
         /// How many.
         limit: usize,

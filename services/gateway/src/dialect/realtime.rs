@@ -25,7 +25,11 @@ use frames::Frames;
 /// The dialect.
 pub(super) const PARTS: Parts = Parts {
     entrances: |_| vec![Arc::new(Realtime::default())],
-    requests: |_| vec![Arc::new(requests::Realtime)],
+    requests: |limits| {
+        vec![Arc::new(requests::Realtime {
+            rows_max: limits.open.lock_rows_max,
+        })]
+    },
     tongue: None,
 };
 

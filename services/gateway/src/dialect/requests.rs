@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::http::{Body, Problem, Query, Surface};
-use access::{Outcome, Principal, Submission};
+use access::{Outcome, Principal, Rejection, Submission};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Response};
-use journal::{Micros, Position};
+use journal::Micros;
 use schemas::event::CommandStatus;
 use serde_json::value::RawValue;
 
@@ -61,13 +61,13 @@ pub enum Do {
         /// The events.
         submission: Submission,
     },
-    /// Wait until a command ends.
-    Await(Await),
+    /// Send a command and wait until it ends.
+    Await(Box<Await>),
     /// Count the streams under a dialect's cap.
     CountStreams(&'static str),
 }
 
-/// A command that is waited for.
+/// A command that is sent and waited for.
 pub struct Await {
     /// Who waits, and may read the device.
     pub principal: Arc<Principal>,
@@ -77,10 +77,20 @@ pub struct Await {
     pub device: Box<str>,
     /// The command.
     pub command_id: Box<str>,
-    /// Where the command lies in the log.
-    pub after: Position,
+    /// The event that makes it; the caller's right to it was judged.
+    pub event: Box<RawValue>,
     /// For so long.
     pub within: Duration,
+}
+
+/// What came of it.
+pub enum Waited {
+    /// Nobody more can wait here at present: nothing was sent.
+    NoRoom,
+    /// The command was not taken.
+    NotTaken(Option<Rejection>),
+    /// It ended, or not in time.
+    Until(Option<Ended>),
 }
 
 /// How a command ended.
@@ -100,8 +110,8 @@ pub enum Done {
     Answer(Answer),
     /// Of [`Do::Submit`], one for each event.
     Outcomes(Vec<Outcome>),
-    /// Of [`Do::Await`]; `None` where it did not end in time.
-    Ended(Option<Ended>),
+    /// Of [`Do::Await`].
+    Ended(Waited),
     /// Of [`Do::CountStreams`].
     Count(usize),
 }

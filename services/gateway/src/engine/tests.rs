@@ -12,4 +12,5 @@ mod latest;
 mod sequences;
 mod snapshot;
 mod sockets;
+mod told;
 mod world;

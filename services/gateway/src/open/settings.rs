@@ -27,6 +27,11 @@ pub struct OpenSettings {
     pub watch: watch::requests::Settings,
     /// Limits of the filter dialect.
     pub filter: filter::requests::Settings,
+    /// Rows of the history that are looked through for the commands that were there before a stream of the
+    /// controller dialect begins.
+    pub command_rows_max: usize,
+    /// Rows of the history that are looked through for one page of lock events of the realtime dialect.
+    pub lock_rows_max: usize,
     /// Questions to the time index at once; more wait.
     pub time_lookups_max: usize,
 }
@@ -44,6 +49,8 @@ impl Default for OpenSettings {
             telemetry: telemetry::requests::Settings::default(),
             watch: watch::requests::Settings::default(),
             filter: filter::requests::Settings::default(),
+            command_rows_max: 20_000,
+            lock_rows_max: 200_000,
             time_lookups_max: 64,
         }
     }

@@ -21,6 +21,7 @@ pub(super) fn apply(document: &mut Document, event: &Event, presence: &Presence)
         Some(false) => {
             document.connected = Some(false);
             document.connected_since = None;
+            document.fold.has_left = true;
         }
         None => {}
     }
@@ -30,8 +31,23 @@ pub(super) fn apply(document: &mut Document, event: &Event, presence: &Presence)
         document.connected_since = None;
     }
     if presence.status.is_some() {
-        document.status = presence.status;
+        be(document, event, presence.status);
     }
+}
+
+/// How alive the device is. One without a connection that becomes ONLINE is connected by what it posts.
+fn be(document: &mut Document, event: &Event, status: Option<Status>) {
+    let is_online = status == Some(Status::Online);
+    if status != document.status {
+        document.fold.status_since = Some(event.occurred_at);
+        if is_online && document.connected != Some(true) && !document.fold.has_left {
+            document.fold.last_connected_at = Some(event.occurred_at);
+        }
+    }
+    if !is_online {
+        document.fold.has_left = false;
+    }
+    document.status = status;
 }
 
 /// Whether a connection is open after it; `None` where it does not say.
@@ -47,6 +63,8 @@ fn open(document: &mut Document, event: &Event, presence: &Presence) {
     if document.connected != Some(true) || is_new_connection(document, presence) {
         document.connected = Some(true);
         document.connected_since = Some(event.occurred_at);
+        document.fold.last_connected_at = Some(event.occurred_at);
+        document.fold.has_left = false;
         document.fold.session.clone_from(&presence.session);
     }
 }

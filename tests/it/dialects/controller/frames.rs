@@ -73,6 +73,44 @@ async fn every_update_of_a_command_is_told_and_not_its_making() {
     world.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_update_of_a_command_that_was_made_before_is_told_and_one_of_a_command_that_had_ended_is_not() {
+    let world = World::start().await;
+    place(&world, DEVICE, LOCATION).await;
+    let step = |id: &str, status: &str| json!({"device": DEVICE, "kind": "command", "command_id": id, "type": "reboot", "status": status});
+    let before = [
+        step("open", "queued"),
+        step("ended", "queued"),
+        step("ended", "success"),
+    ];
+    let cursor = world.admin.send_events(&before).await;
+    let mut sockets = [
+        open(&superuser(&world).await, &commands(DEVICE)).await,
+        open(
+            &superuser(&world).await,
+            &format!("{}?cursor=1&since={cursor}", commands(DEVICE)),
+        )
+        .await,
+    ];
+    let since = [
+        step("made", "in-progress"),
+        step("ended", "expired"),
+        step("open", "success"),
+        step("made", "success"),
+    ];
+    world.admin.send_events(&since).await;
+    for socket in &mut sockets {
+        for expected in ["open", "made"] {
+            let data = socket.next().await["data"].clone();
+            assert_eq!(
+                (&data["id"], &data["status"]),
+                (&json!(expected), &json!("success"))
+            );
+        }
+    }
+    world.end().await;
+}
+
 /// A device elsewhere that moves: whatever came before is there when its frame is.
 async fn mark(world: &World, socket: &mut Socket, latitude: f64) -> Vec<Value> {
     world
@@ -176,7 +214,7 @@ async fn one_location_has_the_moves_of_every_device_that_is_there_also_of_one_th
     place(&world, "b", LOCATION).await;
     place(&world, "c", "elsewhere").await;
     let viewer = staff(&world, &["geo.view_location"], &["acme"]).await;
-    let mut socket = open(&viewer, &location(LOCATION)).await;
+    let mut socket = open(&viewer, &format!("{}?cursor=1", location(LOCATION))).await;
     let went =
         |device: &str, n: f64| json!({"device": device, "kind": "telemetry", "fields": {"lat": n, "lon": n}});
     world
@@ -186,7 +224,14 @@ async fn one_location_has_the_moves_of_every_device_that_is_there_also_of_one_th
     let mut found = Vec::new();
     for _ in 0..2 {
         let frame = socket.next().await;
-        assert_eq!(frame["id"], LOCATION);
+        assert_like("controller", "location", &frame, &[], &["cursor"]);
+        let point = &frame["geometry"];
+        assert_eq!(
+            frame,
+            json!({"id": LOCATION, "name": "Van", "address": "Via Roma 1", "type": "outdoor", "is_mobile": true,
+                "geometry": point, "cursor": frame["cursor"]})
+        );
+        assert!(frame["cursor"].is_string(), "{frame}");
         found.push(frame["geometry"]["coordinates"][0].as_f64());
     }
     // Two devices have no order between them.

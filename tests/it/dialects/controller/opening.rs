@@ -18,6 +18,16 @@ fn refused() -> Ended {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_whose_tenant_is_found_out_takes_one_place() {
+    let world = World::with(|config| config.gateway.streams_max = 1).await;
+    place(&world, DEVICE, LOCATION).await;
+    let viewer = staff(&world, &["config.view_device"], &["acme"]).await;
+    let socket = open(&viewer, &commands(DEVICE)).await;
+    drop(socket);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn superusers_and_staff_with_permission_in_the_organization_get_in_and_others_do_not() {
     let world = World::start().await;
     place(&world, DEVICE, LOCATION).await;

@@ -106,6 +106,11 @@ async fn more_than_one_answer_may_hold_goes_on_with_next() {
         all.dedup();
         assert_eq!((whole, all.len()), (expected, expected));
     }
+    // Whoever asks for no pages does not get a part as if it were all.
+    let answer = get(&world.admin, &[("q", "speed >= 10")]).await;
+    assert_eq!(answer.status, 400, "{}", answer.text);
+    assert!(answer.json["error"].is_string() && answer.json.get("devices").is_none());
+    assert_eq!(ids(&get(&user, &[("q", "speed >= 2")]).await).len(), 2);
     world.end().await;
 }
 

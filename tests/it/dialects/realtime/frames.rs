@@ -135,14 +135,11 @@ async fn locks_carry_a_code_or_metadata_as_their_source_has_them() {
         let frame = socket
             .first("a lock", |frame| frame.get("eventId").is_some())
             .await;
-        let mut expected = fixture(
-            "realtime",
-            if locked {
-                "device_locked"
-            } else {
-                "device_unlocked"
-            },
-        );
+        let mut expected = if locked {
+            fixture("realtime", "device_locked")
+        } else {
+            fixture("realtime", "device_unlocked")
+        };
         expected["eventId"] = json!(id);
         expected["source"] = json!(source);
         if source == "remote" {

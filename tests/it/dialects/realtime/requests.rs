@@ -40,6 +40,26 @@ async fn four(world: &World) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_of_lock_events_holds_what_the_rows_that_may_be_looked_through_hold() {
+    let world = World::with(|config| config.open.lock_rows_max = 4).await;
+    four(&world).await;
+    assert_eq!(ids(&search(&world.admin, "source=rfid").await), ["a"]);
+    world
+        .admin
+        .send_events(&[lock(true, "e", "key", json!({}))])
+        .await;
+    until("the history has it", async || {
+        ids(&search(&world.admin, "limit=1").await)
+            .contains(&"e")
+            .then_some(())
+    })
+    .await;
+    let found = search(&world.admin, "source=rfid").await;
+    assert_eq!((found.status.as_u16(), ids(&found)), (200, vec![]));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lock_events_are_found_newest_first_by_every_filter() {
     let world = World::start().await;
     four(&world).await;

@@ -48,6 +48,32 @@ async fn a_message_is_acknowledged_and_streamed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_whose_time_is_none_is_taken_all_the_same() {
+    let world = World::start().await;
+    let token = world
+        .admin
+        .token(&json!({"role": "device", "devices": ["bus"]}))
+        .await;
+    let mut socket = connected(&world, "").await;
+    for (seq, ts) in [
+        (1, json!("2026-02-17T10:00:00.250000")),
+        (2, json!("soon")),
+        (3, json!(5)),
+    ] {
+        let mut body = message(seq);
+        body["ts"] = ts;
+        let answer = post(&world.admin, &path("bus", "telemetry"), &token, &body).await;
+        assert_eq!(answer.status, 202, "{}", answer.text);
+        let frame = socket.next().await;
+        assert_eq!(frame["metrics"]["n"], seq);
+        // Without a time, that of the receipt.
+        let is_its_own = frame["timestamp"] == "2026-02-17T10:00:00.250Z";
+        assert_eq!(is_its_own, seq == 1, "{frame}");
+    }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_fault_has_its_word_and_its_status() {
     let world = World::start().await;
     let token = world

@@ -6,6 +6,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tests::api::{Answer, Api};
 use tests::device::Device;
+use tests::wait::until;
 use tests::world::World;
 
 use super::device::{connect, is_connected};
@@ -64,6 +65,26 @@ async fn logs_are_listed_newest_first_in_the_order_of_their_own_time() {
     );
     let next = page("limit=2").await;
     assert_eq!(result(&next)["next_cursor"], "1712343604000:l08");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_of_logs_holds_what_the_rows_that_may_be_looked_through_hold() {
+    let world = World::with(|config| config.open.watch.logs_rows_max = 20).await;
+    let log = |n: usize, level: &str| {
+        event(
+            "log",
+            json!({"id": format!("l{n}"), "level": level, "message": "m"}),
+        )
+    };
+    // Older than what may be looked through.
+    let mut events = vec![log(0, "error")];
+    events.extend((1..40).map(|n| log(n, if n == 30 { "error" } else { "info" })));
+    let cursor = world.admin.send_events(&events).await;
+    let path = format!("/v1/devices?id={DEVICE}&min_cursor={cursor}");
+    assert_eq!(world.admin.get(&path).await.status, 200);
+    let page = world.admin.get(&format!("{PATH}/logs?level=error")).await;
+    assert_eq!(ids(result(&page)), ["l30"]);
     world.end().await;
 }
 
@@ -205,6 +226,42 @@ async fn a_device_without_a_socket_or_an_answer_is_told_apart() {
         command(&reader, &json!({"type": "blink"})).await.status,
         StatusCode::FORBIDDEN
     );
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_nobody_could_wait_for_is_not_sent() {
+    // The device's own stream of commands is the tenant's one stream; who waits is counted apart.
+    let world = World::with(|config| config.gateway.streams_per_tenant_max = 1).await;
+    let world = known(world).await;
+    let mut device = connect(&world).await;
+    is_connected(&world.admin).await;
+    let (first, second) = (json!({"type": "first"}), json!({"type": "second"}));
+    let meanwhile = async {
+        let told = device.next().await;
+        assert_eq!(told["type"], "first");
+        let refused = command(&world.admin, &second).await;
+        assert_eq!(
+            (refused.status.as_u16(), &refused.json["success"]),
+            (503, &json!(false))
+        );
+        device.send(&json!({"id": told["id"], "type": "done"})).await;
+    };
+    let (answer, ()) = tokio::join!(command(&world.admin, &first), meanwhile);
+    assert_eq!(result(&answer)["type"], "done");
+    // The device never hears of the second.
+    let third = json!({"type": "third"});
+    let answered = async {
+        let told = device.next().await;
+        device.send(&json!({"id": told["id"], "type": "done"})).await;
+        told["type"].clone()
+    };
+    // The first one's place is given back in a moment.
+    let sent = until("there is room again", async || {
+        (command(&world.admin, &third).await.status == StatusCode::OK).then_some(())
+    });
+    let ((), heard) = tokio::join!(sent, answered);
+    assert_eq!(heard, "third");
     world.end().await;
 }
 

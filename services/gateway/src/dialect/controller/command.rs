@@ -14,8 +14,10 @@ use crate::dialect::{Action, Control, Conversation, Dialect, Item, Look, Moment}
 use crate::engine::LogRecord;
 use crate::subscription::{Selection, Subscription, TenantScope};
 
-/// Commands that one client's updates remember.
-const KNOWN_MAX: usize = 256;
+/// Commands that one client's updates remember; those that have ended are forgotten first.
+const KNOWN_MAX: usize = 4_096;
+/// Inputs that are remembered of them, bytes.
+const INPUT_BYTES_MAX: usize = 1 << 20;
 
 /// A command, as `data` of its updates and in answers to requests.
 pub(super) fn object(device: &str, command: &DeviceCommand) -> String {
@@ -57,33 +59,88 @@ const fn status(status: CommandStatus) -> &'static str {
     }
 }
 
-/// Updates of commands: each step but the one that makes a command, and none that comes too late.
+/// Updates of commands: each step but the first, which makes a command, and none that comes too late.
 #[derive(Default)]
 pub(super) struct Updates {
-    known: HashMap<Box<str>, CommandStatus>,
+    known: HashMap<Box<str>, Known>,
     /// Oldest first.
     order: VecDeque<Box<str>>,
+    input_bytes: usize,
+}
+
+struct Known {
+    status: CommandStatus,
+    /// What the command is, until it ends: who reports a step need not repeat that.
+    command: Option<Box<DeviceCommand>>,
 }
 
 impl Updates {
-    /// Whether a step moves its command, as the fold has it.
-    fn moves(&mut self, id: &str, status: CommandStatus) -> bool {
-        if let Some(known) = self.known.get_mut(id) {
-            let moves = !is_end(*known) && (is_end(status) || status >= *known);
-            if moves {
-                *known = status;
-            }
-            return moves;
-        }
-        if self.order.len() >= KNOWN_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-        self.known.insert(id.into(), status);
-        self.order.push_back(id.into());
-        true
+    /// A command that was there before.
+    pub(super) fn know(&mut self, tenant: &str, command: &DeviceCommand) {
+        self.remember(key(tenant, &command.command_id), command.clone());
     }
+
+    #[cfg(test)]
+    pub(super) fn status_of(&self, tenant: &str, id: &str) -> Option<CommandStatus> {
+        self.known.get(&key(tenant, id)).map(|known| known.status)
+    }
+
+    /// Takes a step, as the fold does; the command after it, if that is an update.
+    fn take(&mut self, key: Box<str>, step: DeviceCommand) -> Option<DeviceCommand> {
+        let Some(known) = self.known.get_mut(&key) else {
+            self.remember(key, step);
+            return None;
+        };
+        if is_end(known.status) || (!is_end(step.status) && step.status < known.status) {
+            return None;
+        }
+        known.status = step.status;
+        let command = if is_end(step.status) {
+            let command = known.command.take();
+            self.input_bytes -= command.as_deref().map_or(0, input_bytes);
+            command
+        } else {
+            known.command.clone()
+        };
+        Some(match command {
+            Some(command) => DeviceCommand {
+                status: step.status,
+                output: step.output,
+                modified: step.modified,
+                ..*command
+            },
+            None => step,
+        })
+    }
+
+    fn remember(&mut self, key: Box<str>, command: DeviceCommand) {
+        if self.order.len() >= KNOWN_MAX {
+            let has_ended = |key: &Box<str>| self.known.get(key).is_none_or(|known| is_end(known.status));
+            let index = self.order.iter().position(has_ended).unwrap_or(0);
+            let forgotten = self.order.remove(index);
+            let forgotten = forgotten.and_then(|key| self.known.remove(&key));
+            let forgotten = forgotten.and_then(|known| known.command);
+            self.input_bytes -= forgotten.as_deref().map_or(0, input_bytes);
+        }
+        let bytes = input_bytes(&command);
+        let status = command.status;
+        let is_kept = !is_end(status) && self.input_bytes + bytes <= INPUT_BYTES_MAX;
+        if is_kept {
+            self.input_bytes += bytes;
+        }
+        let command = is_kept.then(|| Box::new(command));
+        self.order.push_back(key.clone());
+        self.known.insert(key, Known { status, command });
+    }
+}
+
+fn input_bytes(command: &DeviceCommand) -> usize {
+    command.input.as_ref().map_or(0, |input| input.len())
+}
+
+/// Two tenants may have devices of one name.
+fn key(tenant: &str, id: &str) -> Box<str> {
+    format!("{tenant}/{id}").into()
 }
 
 impl Conversation for Updates {
@@ -98,12 +155,11 @@ impl Conversation for Updates {
         let Body::Command(step) = &event.body else {
             return Vec::new();
         };
-        // Two tenants may have devices of one name.
-        let key = format!("{}/{}", event.tenant, step.command_id);
-        if !self.moves(&key, step.status) || step.status == CommandStatus::Queued {
+        let step = after(step, event.occurred_at);
+        let Some(command) = self.take(key(&event.tenant, &step.command_id), step) else {
             return Vec::new();
-        }
-        let data = object(&event.device, &after(step, event.occurred_at));
+        };
+        let data = object(&event.device, &command);
         let cursor = at
             .cursor
             .map_or_else(String::new, |cursor| format!(",\"cursor\":\"{cursor}\""));

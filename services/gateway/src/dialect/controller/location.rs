@@ -1,6 +1,6 @@
 //! Locations as this dialect shows them, and where they move to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -170,13 +170,17 @@ impl Dialect for One {
 /// a location.
 pub(super) struct Places {
     location: Box<str>,
-    /// Devices that came, and where they were then.
-    came: BTreeMap<Box<str>, Option<Point>>,
+    /// Devices that came, by tenant, and where they were then.
+    came: BTreeMap<Box<str>, Came>,
     /// Devices that left.
     left: BTreeSet<Box<str>>,
-    /// Those who came, until it is known where they went before they were followed.
-    asked: BTreeMap<Box<str>, Option<Point>>,
+    /// Those who came, until it is known where they went before they were followed: a question of each
+    /// tenant's, oldest first.
+    asked: VecDeque<Came>,
 }
+
+/// Devices, and where they were as they came.
+type Came = BTreeMap<Box<str>, Option<Point>>;
 
 impl Places {
     /// Of that location.
@@ -185,7 +189,7 @@ impl Places {
             location,
             came: BTreeMap::new(),
             left: BTreeSet::new(),
-            asked: BTreeMap::new(),
+            asked: VecDeque::new(),
         }
     }
 
@@ -211,7 +215,9 @@ impl Conversation for Places {
         let is_followed = at.subscription.selection.devices.contains(device);
         let mut actions = Vec::new();
         if !self.is_here(document) {
-            self.came.remove(device);
+            if let Some(came) = self.came.get_mut(&document.tenant) {
+                came.remove(device);
+            }
             if is_followed && self.left.insert(device.clone()) {
                 actions.push(Action::Timer(CHOOSE_AFTER));
             }
@@ -220,7 +226,8 @@ impl Conversation for Places {
         self.left.remove(device);
         if !is_followed {
             let point = document.location.as_ref().and_then(|location| location.geometry);
-            self.came.insert(device.clone(), point);
+            let came = self.came.entry(document.tenant.clone()).or_default();
+            came.insert(device.clone(), point);
             actions.push(Action::Timer(CHOOSE_AFTER));
         }
         if is_moved(change) {
@@ -230,6 +237,7 @@ impl Conversation for Places {
     }
 
     fn timer(&mut self, at: &Moment<'_>) -> Vec<Action> {
+        self.came.retain(|_, came| !came.is_empty());
         if self.came.is_empty() && self.left.is_empty() {
             return Vec::new();
         }
@@ -240,21 +248,21 @@ impl Conversation for Places {
         };
         let left = std::mem::take(&mut self.left);
         devices.retain(|device| !left.contains(device));
-        devices.extend(self.came.keys().cloned());
+        devices.extend(self.came.values().flat_map(BTreeMap::keys).cloned());
         let mut actions = vec![Action::Select(Selection {
             devices: DeviceSet::Set(Arc::new(devices)),
             ..selection.clone()
         })];
-        if !self.came.is_empty() {
-            let came: Vec<Box<str>> = self.came.keys().cloned().collect();
-            self.asked.append(&mut self.came);
-            actions.push(Action::Ask(Ask::Documents(came)));
+        for (tenant, came) in std::mem::take(&mut self.came) {
+            let ask = Box::new(Ask::Documents(came.keys().cloned().collect()));
+            actions.push(Action::Ask(Ask::Within { tenant, ask }));
+            self.asked.push_back(came);
         }
         actions
     }
 
     fn answer(&mut self, answer: Answer, at: &Moment<'_>) -> Vec<Action> {
-        let asked = std::mem::take(&mut self.asked);
+        let asked = self.asked.pop_front().unwrap_or_default();
         let Answer::Documents(documents) = answer else {
             return Vec::new();
         };
@@ -265,5 +273,75 @@ impl Conversation for Places {
         });
         went.filter_map(|stored| object(&stored.document, at.cursor).map(Action::send))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::document::DeviceLocation;
+    use state::Stored;
+
+    use super::super::tests::subscription;
+    use super::*;
+
+    fn at(longitude: f64) -> Option<Point> {
+        Some(Point {
+            longitude,
+            latitude: 1.5,
+            altitude: None,
+        })
+    }
+
+    fn stored(tenant: &str, geometry: Option<Point>) -> Stored {
+        let location = DeviceLocation {
+            id: Some("depot".into()),
+            geometry,
+            ..DeviceLocation::default()
+        };
+        Stored {
+            document: Arc::new(Document {
+                tenant: tenant.into(),
+                id: "van".into(),
+                location: Some(location),
+                ..Document::default()
+            }),
+            source: 0,
+        }
+    }
+
+    #[test]
+    fn where_devices_went_before_they_were_followed_is_asked_of_each_tenant() {
+        let tenants: [Box<str>; 2] = ["acme".into(), "globex".into()];
+        let subscription = subscription(TenantScope::Some(Arc::new(tenants.clone().into())));
+        let moment = Moment {
+            now: 0,
+            subscription: &subscription,
+            devices_max: 9,
+            is_blocked: false,
+            cursor: None,
+        };
+        let mut places = Places::of("depot".into());
+        for tenant in tenants {
+            places.came.insert(tenant, [("van".into(), at(1.5))].into());
+        }
+        let asked: Vec<Ask> = places
+            .timer(&moment)
+            .into_iter()
+            .filter_map(|action| match action {
+                Action::Ask(ask) => Some(ask),
+                Action::Select(_) | Action::Send(_) | Action::Timer(_) | Action::Close(_) => None,
+            })
+            .collect();
+        let of = |tenant: &str| Ask::Within {
+            tenant: tenant.into(),
+            ask: Box::new(Ask::Documents(vec!["van".into()])),
+        };
+        assert_eq!(asked, [of("acme"), of("globex")]);
+        let mut told = |tenant: &str, longitude| {
+            let answer = Answer::Documents(vec![stored(tenant, at(longitude))]);
+            places.answer(answer, &moment).len()
+        };
+        assert_eq!(told("acme", 1.5), 0, "it is where it was");
+        assert_eq!(told("globex", 2.5), 1);
     }
 }

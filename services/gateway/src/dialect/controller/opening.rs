@@ -8,7 +8,8 @@ use access::principal::is_tenant;
 use schemas::Kind;
 use state::DeviceKey;
 
-use super::command::{self, Updates};
+use super::command;
+use super::earlier::Earlier;
 use super::location::{All, One, Places};
 use super::{DEVICES, LOCATIONS, allowed, may_anywhere, not_allowed};
 use crate::dialect::{Answer, Ask, Asked, Dialect, Opening, Refusal};
@@ -29,14 +30,18 @@ pub(super) fn commands(asked: &Asked<'_>, device: Box<str>) -> Result<Opening, R
     let devices = [device.clone()];
     let mut opening = opening(asked, View::Events, &devices, told, Arc::new(command::Frames))?;
     opening.bound = true;
-    opening.conversation = Box::new(Updates::default());
+    let rows_max = asked.settings.command_rows_max;
     opening.question = Some((
-        Ask::TenantsOf(device),
+        Ask::TenantsOf(device.clone()),
         Box::new(move |opening, answer| {
             let Answer::Tenants(tenants) = answer else {
                 return Err(unavailable());
             };
             let known = allowed(&principal, tenants, DEVICES);
+            let looked_at: Vec<Box<str>> = match &named {
+                Some(named) => vec![named.clone()],
+                None => known.iter().cloned().collect(),
+            };
             opening.selection.tenant = match named {
                 // A superuser may wait for a device.
                 Some(tenant) if principal.is_superuser() => TenantScope::One(tenant),
@@ -47,6 +52,7 @@ pub(super) fn commands(asked: &Asked<'_>, device: Box<str>) -> Result<Opening, R
                 None if known.is_empty() => return Err(not_allowed()),
                 None => one_or_some(known),
             };
+            Earlier::new(device, looked_at, rows_max).go_on(opening);
             Ok(())
         }),
     ));
@@ -153,6 +159,6 @@ fn one_or_some(mut tenants: BTreeSet<Box<str>>) -> TenantScope {
     }
 }
 
-fn unavailable() -> Refusal {
+pub(super) fn unavailable() -> Refusal {
     Problem::unavailable("the state does not answer at present", 1).into()
 }

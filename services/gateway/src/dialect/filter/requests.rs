@@ -117,6 +117,8 @@ struct Search {
     tenant: Box<str>,
     filters: Option<Filters>,
     page: Option<Box<str>>,
+    /// The client asked for pages: it reads `next`.
+    is_paged: bool,
     steps: usize,
     count: usize,
     /// The devices found, as they stand in the answer.
@@ -139,6 +141,7 @@ impl Search {
             tenant,
             filters: parsed.map_err(Refused::Filter)?,
             page: word("page")?.map(Into::into),
+            is_paged: request.query.get("page")?.is_some(),
             steps: 0,
             count: 0,
             found: Vec::new(),
@@ -192,8 +195,16 @@ impl Search {
             || self.steps >= STEPS_MAX
     }
 
-    /// The answer; `next` only where there is more.
+    /// The answer; `next` only where there is more. A client that knows of no pages would take a part for
+    /// the whole, and is told so instead.
     fn finish(self) -> Step {
+        if self.page.is_some() && !self.is_paged {
+            let problem = Problem::bad_request(
+                "more devices than one answer takes; narrow q, or ask for pages: page= at first, then the next of each \
+                 answer",
+            );
+            return Step::Answer(refuse(&problem.into()));
+        }
         let found = String::from_utf8_lossy(&self.found);
         let next = self
             .page

@@ -19,14 +19,17 @@ use crate::dialect::{Answer, Ask, Refusal};
 const LOCK_EVENTS: &str = "/lock-events";
 const HEALTH: &str = "/health";
 /// Rows read of the history at a time.
-const PAGE: usize = 500;
+const PAGE: usize = 1_000;
 /// A device's clock may be ahead of ours by this much.
 const AHEAD_US: Micros = 300_000_000;
 /// Events passed over at most.
 const OFFSET_MAX: u64 = 100_000;
 
 /// The requests.
-pub struct Realtime;
+pub struct Realtime {
+    /// Rows of the history that are looked through for one page of lock events.
+    pub rows_max: usize,
+}
 
 impl Requests for Realtime {
     fn takes(&self, method: &Method, path: &str) -> bool {
@@ -38,8 +41,9 @@ impl Requests for Realtime {
             let text = format!("{{\"status\":\"ok\",\"timestamp\":{}}}", time(request.now));
             return Step::Answer(json(StatusCode::OK, text));
         }
+        let rows_max = self.rows_max;
         Step::then(Do::Authenticate(SURFACE), move |done| match done {
-            Done::Principal(Ok(principal)) => match Search::begin(&principal, &request.query) {
+            Done::Principal(Ok(principal)) => match Search::begin(&principal, &request.query, rows_max) {
                 Ok(search) => search.read(None),
                 Err(refusal) => Step::Answer(refuse(&refusal)),
             },
@@ -65,13 +69,15 @@ struct Search {
     to: Micros,
     limit: usize,
     offset: usize,
+    /// Rows that may still be looked through.
+    rows_left: usize,
     /// Events that match, before the page and within it.
     passed: usize,
     found: Vec<String>,
 }
 
 impl Search {
-    fn begin(principal: &Arc<Principal>, query: &Query) -> Result<Self, Refusal> {
+    fn begin(principal: &Arc<Principal>, query: &Query, rows_left: usize) -> Result<Self, Refusal> {
         let word = |name: &str| Ok::<_, Refusal>(query.get(name)?.filter(|value| !value.is_empty()));
         let source = match word("source")? {
             None => None,
@@ -100,6 +106,7 @@ impl Search {
             to: instant("to", word("to")?)?.unwrap_or(Micros::MAX),
             limit: number("limit", 1, 1_000, 100)?,
             offset: number("offset", 0, OFFSET_MAX, 0)?,
+            rows_left,
             passed: 0,
             found: Vec::new(),
         })
@@ -118,7 +125,7 @@ impl Search {
             kinds: vec![Kind::Lock],
             from: self.from.saturating_sub(AHEAD_US).max(0),
             page,
-            limit: PAGE,
+            limit: PAGE.min(self.rows_left),
         };
         Step::then(Do::ask(&self.tenant, principal, ask), move |done| match done {
             Done::Answer(Answer::History(page)) => self.take(page),
@@ -144,9 +151,10 @@ impl Search {
                 return self.finish();
             }
         }
+        self.rows_left = self.rows_left.saturating_sub(page.rows.len());
         match page.next {
-            Some(next) => self.read(Some(next)),
-            None => self.finish(),
+            Some(next) if self.rows_left > 0 => self.read(Some(next)),
+            Some(_) | None => self.finish(),
         }
     }
 

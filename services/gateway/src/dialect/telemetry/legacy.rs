@@ -26,13 +26,15 @@ use crate::engine::LogRecord;
 use crate::subscription::{
     Delivery, DeviceSet, KindSet, Selection, Subscription, TenantScope, Told, Transport, View,
 };
-use list::{LOOK_AGAIN_US, List};
+use list::List;
 
 const PATH: &str = "/api/v2/ws";
 /// A device is pushed when it changes, not more often than this.
 const EVERY: Duration = Duration::from_secs(1);
 /// Everything is pushed again this often.
 const KEEP_ALIVE_US: Micros = 10_000_000;
+/// A client that does not read is looked after again after this.
+const BLOCKED_US: Micros = 1_000_000;
 /// Alerts of one push.
 const ALERTS_MAX: usize = 100;
 /// Devices of one question.
@@ -269,8 +271,8 @@ impl Conversation for Pushes {
             Answer::Documents(documents) => pushed(&documents, at),
             Answer::Alerts(standing) => {
                 let tenant = at.subscription.selection.tenant.name().unwrap_or_default();
-                let pushed = self.alerts.take(alerts(tenant, &standing), at);
-                pushed.into_iter().collect()
+                let text = alerts(tenant, &standing);
+                self.alerts.take(text, at).into_iter().collect()
             }
             Answer::Counts(counts) => self.fleet.take(fleet(&counts), at).into_iter().collect(),
             Answer::History(_)
@@ -300,8 +302,8 @@ impl Conversation for Pushes {
             self.keep_alive_at = at.now + KEEP_ALIVE_US;
             // A client that does not read gets the next one.
             if !at.is_blocked {
-                self.alerts.is_due = self.alerts.is_subscribed;
-                self.fleet.is_due = self.fleet.is_subscribed;
+                self.alerts.repeat();
+                self.fleet.repeat();
                 self.due.extend(chosen(at).iter().cloned());
             }
         }
@@ -358,7 +360,7 @@ impl Pushes {
 
     /// The selection with what the lists must be told of.
     fn listening(&self, at: &Moment<'_>) -> Selection {
-        let of_all = if self.has_tenant && (self.alerts.is_subscribed || self.fleet.is_subscribed) {
+        let of_all = if self.has_tenant && (self.alerts.is_subscribed() || self.fleet.is_subscribed()) {
             OF_FLEET
         } else {
             KindSet::NONE
@@ -378,9 +380,11 @@ impl Pushes {
         if !self.has_tenant {
             self.due.clear();
             if self.alerts.wants(at.now) {
+                self.alerts.begin(at.now);
                 actions.extend(self.alerts.take(alerts("", &[]), at));
             }
             if self.fleet.wants(at.now) {
+                self.fleet.begin(at.now);
                 actions.extend(self.fleet.take(fleet(&Counts::default()), at));
             }
         } else if self.asking.is_none() && !at.is_blocked {
@@ -391,9 +395,11 @@ impl Pushes {
                 actions.push(Action::Ask(Ask::Documents(some)));
             } else if self.alerts.wants(at.now) {
                 self.asking = Some(Asking::Alerts);
+                self.alerts.begin(at.now);
                 actions.push(Action::Ask(Ask::Alerts { limit: ALERTS_MAX }));
             } else if self.fleet.wants(at.now) {
                 self.asking = Some(Asking::Fleet);
+                self.fleet.begin(at.now);
                 actions.push(Action::Ask(Ask::Counts));
             }
         }
@@ -402,14 +408,14 @@ impl Pushes {
     }
 
     fn timer_action(&self, at: &Moment<'_>) -> Vec<Action> {
-        let looks = self.alerts.looks.iter().chain(&self.fleet.looks).copied();
+        let looks = self.alerts.next_look().into_iter().chain(self.fleet.next_look());
         // While something is asked, the answer goes on with the rest.
         let looks = looks.filter(|_| self.asking.is_none());
         let next = looks
             .chain([self.keep_alive_at])
             .min()
             .unwrap_or(self.keep_alive_at);
-        let least = if at.is_blocked { LOOK_AGAIN_US } else { 1_000 };
+        let least = if at.is_blocked { BLOCKED_US } else { 1_000 };
         vec![Action::Timer(micros((next - at.now).max(least)))]
     }
 }

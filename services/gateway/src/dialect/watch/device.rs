@@ -83,7 +83,7 @@ fn read(text: &str) -> Option<Said> {
         _ => Vec::new(),
     };
     let is_log = &*message.message_type == "log";
-    let answer = message.id.filter(|_| !is_log).and_then(|id| {
+    let answer = message.id.filter(|id| !is_log && !id.is_empty()).and_then(|id| {
         let status = if &*message.message_type == COMMAND_ERROR {
             "failed"
         } else {
@@ -187,6 +187,9 @@ mod tests {
         );
         let (_, failed) = said(r#"{"id":"c1","type":"command_error","payload":{"error":"no"}}"#).unwrap();
         assert_eq!(value(&failed.unwrap().event)["status"], "failed");
+        // Clients of the original that answer nothing say so with an empty id.
+        let (_, reply) = said(r#"{"id":"","type":"temperature_result","payload":{"celsius":21.5}}"#).unwrap();
+        assert!(reply.is_none());
         let (events, reply) =
             said(r#"{"id":"c1","type":"gpio_state_changed","payload":{"pin":256,"state":"low"}}"#).unwrap();
         assert!(events.is_empty() && reply.is_some());

@@ -99,8 +99,8 @@ fn frame(event: &str, data: &str, more: &str, cursor: Option<&str>) -> String {
 }
 
 /// A log that was there before the stream.
-pub(super) fn replay(log: &str) -> String {
-    frame("log", log, ",\"replay\":true", None)
+pub(super) fn replay(log: &str, cursor: Option<&str>) -> String {
+    frame("log", log, ",\"replay\":true", cursor)
 }
 
 /// After the last of them.

@@ -4,7 +4,6 @@
 use journal::Micros;
 use schemas::event::{Presence, PresenceReason, Status};
 use schemas::{Body, Document, Event};
-use state::HistoryRow;
 
 /// What clients are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,12 +46,14 @@ impl Link {
     /// As a document says.
     pub(super) fn of(document: &Document) -> Self {
         let is_open = document.connected == Some(true);
+        let is_online = document.status == Some(Status::Online);
+        let fold = &document.fold;
         Self {
-            session: document.fold.session.clone(),
+            session: fold.session.clone(),
             socket: document.connected_since.filter(|_| is_open),
-            is_online: document.status == Some(Status::Online),
-            online_since: None,
-            has_left: document.connected == Some(false),
+            is_online,
+            online_since: fold.status_since.filter(|_| is_online),
+            has_left: fold.has_left,
             is_in_doubt: false,
         }
     }
@@ -69,35 +70,6 @@ impl Link {
                 since: self.online_since,
             },
             None => NOT,
-        }
-    }
-
-    /// Whether only earlier presence tells.
-    pub(super) fn is_unclear(&self) -> bool {
-        self.socket.is_none() && self.is_online
-    }
-
-    /// Looks at earlier presence, newest first: since when the device has been ONLINE, and whether it has
-    /// been silent since it closed a socket.
-    pub(super) fn look_back(&mut self, rows: &[HistoryRow]) {
-        if !self.is_unclear() {
-            return;
-        }
-        for row in rows {
-            let Body::Presence(presence) = &row.event.body else {
-                continue;
-            };
-            match presence.status {
-                Some(Status::Online) => self.online_since = Some(row.event.occurred_at),
-                Some(Status::Stale | Status::Offline) => {
-                    self.has_left = false;
-                    return;
-                }
-                None => {}
-            }
-            if connection(presence).is_some() {
-                return;
-            }
         }
     }
 
@@ -183,22 +155,6 @@ impl Link {
             (Some(_) | None, None) | (None, Some(_)) => false,
         }
     }
-}
-
-/// When the device connected last, by its document and earlier presence.
-pub(super) fn last_connected_at(document: &Document, rows: &[HistoryRow]) -> Option<Micros> {
-    let last = |says: fn(&Presence) -> bool| {
-        rows.iter().find_map(|row| {
-            let Body::Presence(presence) = &row.event.body else {
-                return None;
-            };
-            says(presence).then_some(row.event.occurred_at)
-        })
-    };
-    let by_socket = document
-        .connected_since
-        .or_else(|| last(|presence| connection(presence) == Some(true)));
-    by_socket.or_else(|| last(|presence| presence.status == Some(Status::Online)))
 }
 
 /// Whether a connection is open after it; `None` where it does not say.

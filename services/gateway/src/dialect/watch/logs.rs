@@ -11,7 +11,7 @@ use super::frames::{self, millis};
 use crate::dialect::Ask;
 
 /// Rows read of the history at a time.
-const PAGE: usize = 200;
+const PAGE: usize = 1_000;
 /// A device's clock may be ahead of ours by this much.
 const AHEAD_US: Micros = 300_000_000;
 
@@ -69,24 +69,13 @@ impl Newest {
     }
 }
 
-/// A page of a device's logs.
-pub(super) fn ask(device: &str, page: Option<Box<str>>) -> Ask {
+/// A page of a device's logs, of so many rows at most.
+pub(super) fn ask(device: &str, page: Option<Box<str>>, rows_max: usize) -> Ask {
     Ask::History {
         device: Some(device.into()),
         kinds: vec![Kind::Log],
         from: 0,
         page,
-        limit: PAGE,
-    }
-}
-
-/// Presence of a device of late.
-pub(super) fn ask_presence(device: &str) -> Ask {
-    Ask::History {
-        device: Some(device.into()),
-        kinds: vec![Kind::Presence],
-        from: 0,
-        page: None,
-        limit: PAGE,
+        limit: PAGE.min(rows_max),
     }
 }

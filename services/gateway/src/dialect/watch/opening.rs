@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use access::http::Problem;
-use journal::{Cursor, Epoch, Micros, Offset, Partition, Topic};
+use journal::{Cursor, Epoch, Offset, Topic};
 use schemas::Kind;
 use schemas::event::Level;
 use state::HistoryPage;
@@ -14,6 +14,7 @@ use super::link::Link;
 use super::logs::{self, Newest};
 use super::path::Path;
 use super::{Target, no_device, no_project, unavailable};
+use crate::dialect::older::Older;
 use crate::dialect::{Action, Answer, Ask, Asked, Opening, Refusal, Standing};
 use crate::open::parameters::{BadParameter, From, from};
 use crate::subscription::{DeviceSet, KindSet, Selection, TenantScope, Told, Transport, View};
@@ -36,15 +37,6 @@ struct Plan {
     /// The last event of the device that is in its document.
     source: Option<Offset>,
     link: Link,
-}
-
-/// Which logs lie before the stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Older {
-    /// Those of the partition before this offset.
-    Than(Partition, Offset),
-    /// Those received before this time.
-    ThanTime(Micros),
 }
 
 /// A watch over that transport.
@@ -140,33 +132,12 @@ impl Plan {
         };
         self.source = Some(stored.source);
         self.link = Link::of(&stored.document);
-        self.older = match &opening.from {
-            From::Live => Older::Than(partition, applied),
-            From::Cursor(cursor) => Older::Than(partition, cursor.position(partition).unwrap_or(applied)),
-            From::Position(_, offset) => Older::Than(partition, *offset),
-            From::Earliest => Older::Than(partition, 0),
-            From::Time(time_ms) => Older::ThanTime(time_ms.saturating_mul(1_000)),
-            From::Unreadable => Older::Than(partition, Offset::MAX),
-        };
+        self.older = Older::than(&opening.from, partition, applied);
         if opening.from == From::Live {
             // What the document does not have yet follows it.
             opening.from = From::Position(partition, applied);
         }
-        if !self.link.is_unclear() {
-            self.look_for_logs(opening, None);
-            return Ok(());
-        }
-        opening.question = Some((
-            logs::ask_presence(&self.device),
-            Box::new(move |opening, answer| {
-                let Answer::History(page) = answer else {
-                    return Err(unavailable());
-                };
-                self.link.look_back(&page.rows);
-                self.look_for_logs(opening, None);
-                Ok(())
-            }),
-        ));
+        self.look_for_logs(opening, None);
         Ok(())
     }
 
@@ -175,7 +146,7 @@ impl Plan {
             return self.begin(opening);
         }
         opening.question = Some((
-            logs::ask(&self.device, page),
+            logs::ask(&self.device, page, self.rows_left),
             Box::new(move |opening, answer| {
                 let Answer::History(page) = answer else {
                     return Err(unavailable());
@@ -191,11 +162,7 @@ impl Plan {
         let mut is_complete = page.next.is_none() || self.rows_left == 0;
         if let Some(newest) = &mut self.backfill {
             for row in &page.rows {
-                let is_older = match self.older {
-                    Older::Than(partition, offset) => row.partition == partition && row.offset < offset,
-                    Older::ThanTime(time) => row.event.received_at < time,
-                };
-                if is_older {
+                if self.older.has(row) {
                     newest.take(&row.event);
                 }
             }
@@ -215,7 +182,7 @@ impl Plan {
         opening.first.push(Action::Send(status));
         if let Some(newest) = self.backfill {
             let replays = newest.into_found().into_iter();
-            let replays = replays.map(|(_, log)| Action::send(frames::replay(&log)));
+            let replays = replays.map(|(_, log)| Action::send(frames::replay(&log, cursor.as_deref())));
             opening.first.extend(replays);
             opening.first.push(Action::send(frames::HISTORY_COMPLETE));
         }

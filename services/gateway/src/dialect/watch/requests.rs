@@ -27,6 +27,8 @@ pub struct Settings {
     pub command_bytes_max: usize,
     /// Rows of the history that are looked through for older logs when a stream begins.
     pub backfill_rows_max: usize,
+    /// Rows of the history that are looked through for one page of older logs.
+    pub logs_rows_max: usize,
 }
 
 impl Default for Settings {
@@ -35,6 +37,7 @@ impl Default for Settings {
             answer_within: Duration::from_secs(5),
             command_bytes_max: 64 << 10,
             backfill_rows_max: 20_000,
+            logs_rows_max: 200_000,
         }
     }
 }
@@ -73,7 +76,7 @@ impl Requests for Watch {
         let (settings, limits) = (self.settings.clone(), self.commands.clone());
         Step::then(Do::Authenticate(SURFACE), move |done| {
             let step = done.principal().and_then(|principal| match tail {
-                Tail::Logs => logs::begin(principal, &path, &request.query),
+                Tail::Logs => logs::begin(principal, &path, &request.query, settings.logs_rows_max),
                 Tail::Status => status::begin(principal, &path, &request.query),
                 Tail::Command => command::begin(principal, &path, &request, &settings, &limits),
                 Tail::Watch | Tail::LogStream | Tail::Connect => Err(no_device()),

@@ -1,9 +1,7 @@
-use std::sync::Arc;
-
 use journal::Micros;
+use schemas::document::FoldState;
 use schemas::event::{Level, Log, Presence, PresenceReason, Status};
 use schemas::{Body, Document, Event};
-use state::HistoryRow;
 
 use super::link::{Effect, Link};
 use super::logs::Newest;
@@ -119,38 +117,25 @@ fn a_socket_of_a_device_that_is_offline_by_its_silence_is_looked_at_again() {
 }
 
 #[test]
-fn a_document_tells_of_a_socket_and_presence_of_the_rest() {
-    let document = |connected, since, status| Document {
-        connected,
-        connected_since: since,
-        status,
-        ..Document::default()
+fn a_document_tells_whether_a_device_is_connected_and_since_when() {
+    let link = |connected, has_left| {
+        Link::of(&Document {
+            connected,
+            connected_since: Some(5).filter(|_| connected == Some(true)),
+            status: Some(Status::Online),
+            fold: FoldState {
+                status_since: Some(7),
+                has_left,
+                ..FoldState::default()
+            },
+            ..Document::default()
+        })
     };
-    let rows = |events: Vec<Event>| -> Vec<HistoryRow> {
-        let row = |event| HistoryRow {
-            partition: 0,
-            offset: 0,
-            late: false,
-            event: Arc::new(event),
-        };
-        events.into_iter().map(row).collect()
-    };
-    let open = Link::of(&document(Some(true), Some(5), Some(Status::Online)));
-    assert!(!open.is_unclear());
-    assert_eq!(told(&open), Some(Some(5)));
-    let mut posts = Link::of(&document(None, None, Some(Status::Online)));
-    assert!(posts.is_unclear());
-    assert_eq!(told(&posts), Some(None));
-    posts.look_back(&rows(vec![online(7)]));
-    assert_eq!(told(&posts), Some(Some(7)));
-    let left = document(Some(false), None, Some(Status::Online));
-    let mut link = Link::of(&left);
-    link.look_back(&rows(vec![online(6), socket(5, false, "a")]));
-    assert_eq!(told(&link), None);
-    let mut link = Link::of(&left);
-    let silent = status(6, Status::Stale, PresenceReason::Silence);
-    link.look_back(&rows(vec![online(8), silent, socket(5, false, "a")]));
-    assert_eq!(told(&link), Some(Some(8)));
+    assert_eq!(told(&link(Some(true), false)), Some(Some(5)));
+    assert_eq!(told(&link(None, false)), Some(Some(7)));
+    assert_eq!(told(&link(Some(false), true)), None);
+    // It left, was silent, and posts.
+    assert_eq!(told(&link(Some(false), false)), Some(Some(7)));
 }
 
 fn log(id: &str, received_at: Micros, occurred_at: Micros, level: Level) -> Event {

@@ -11,6 +11,7 @@ use futures::future::try_join_all;
 use journal::{Micros, Offset, Partition, Placement, Topic};
 use query::Memo;
 use schemas::Document;
+use schemas::event::AlertStatus;
 use serde_json::value::to_raw_value;
 use state::{Counts, DeviceKey, Filterable, HistoryPage, HistoryQuery, Page, StoreError, Stored};
 
@@ -30,7 +31,16 @@ pub(crate) async fn answer(sources: &Sources, tenant: &TenantScope, scope: &Scop
     if let Ask::DevicesAt(location) = &ask {
         return told(devices_at(sources, location).await);
     }
-    let Some(tenant) = tenant.name().map(|name| Tenant::new(sources, name, scope)) else {
+    let (named, ask) = if let Ask::Within { tenant, ask } = ask {
+        (Some(tenant), *ask)
+    } else {
+        (None, ask)
+    };
+    let name = match &named {
+        Some(named) => Some(&**named).filter(|named| tenant.contains(named)),
+        None => tenant.name(),
+    };
+    let Some(tenant) = name.map(|name| Tenant::new(sources, name, scope)) else {
         return Answer::Unavailable;
     };
     let answer = match ask {
@@ -38,8 +48,8 @@ pub(crate) async fn answer(sources: &Sources, tenant: &TenantScope, scope: &Scop
         Ask::Counts => tenant.counts().await.map(Answer::Counts),
         Ask::Device(device) => tenant.standing(device).await,
         Ask::HasAny(prefix) => tenant.has_any(&prefix).await.map(Answer::HasAny),
-        // Answered above.
-        Ask::TenantsOf(_) | Ask::DevicesAt(_) => Ok(Answer::Unavailable),
+        // Answered above, or nothing in itself.
+        Ask::TenantsOf(_) | Ask::DevicesAt(_) | Ask::Within { .. } => Ok(Answer::Unavailable),
         Ask::Devices { filters, page, limit } => {
             match tenant.devices(filters.as_ref(), page.as_deref(), limit).await {
                 Err(StoreError::BadPage) => Ok(Answer::Devices(None)),
@@ -334,7 +344,7 @@ impl<'a> Tenant<'a> {
         Ok(self.documents(&name).await?.pop())
     }
 
-    /// Looks through the documents only as long as there is an alert to find.
+    /// Looks through the documents only as long as there is an open alert to find.
     async fn alerts(&self, limit: usize) -> Result<Vec<StandingAlert>, StoreError> {
         let mut found = Vec::new();
         if let Scope::Devices(devices) = self.scope {
@@ -342,7 +352,7 @@ impl<'a> Tenant<'a> {
             found.extend(standing(&self.documents(&devices).await?));
         } else {
             let counts = self.counts().await?;
-            let total = counts.alerts_open + counts.alerts_acknowledged;
+            let total = counts.alerts_open;
             let mut after: Option<Box<str>> = None;
             let (documents, slots) = (&self.sources.store.documents, self.placement.partitions());
             while (found.len() as u64) < total {
@@ -361,10 +371,12 @@ impl<'a> Tenant<'a> {
     }
 }
 
+/// A document has those that are acknowledged, too.
 fn standing(documents: &[Stored]) -> impl Iterator<Item = StandingAlert> {
     documents.iter().flat_map(|stored| {
-        let device = &stored.document.id;
-        stored.document.alerts.iter().map(|alert| StandingAlert {
+        let (device, alerts) = (&stored.document.id, stored.document.alerts.iter());
+        let open = alerts.filter(|alert| alert.status == AlertStatus::Open);
+        open.map(|alert| StandingAlert {
             device: device.clone(),
             alert: alert.clone(),
         })

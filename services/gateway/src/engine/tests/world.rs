@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::client::{Chooser, Frame, Pipe, Probe, ScriptWire, take_blocks};
 use super::fake::{FakeAccess, FakeStore, Log, PARTITIONS, Shelf, store};
-use crate::dialect::Action;
+use crate::dialect::{Action, Message};
 use crate::engine::mailbox::{Inbox, Mailbox};
 use crate::engine::metrics::Metrics;
 use crate::engine::seats::Seats;
@@ -58,6 +58,8 @@ pub(super) struct Client {
     pub(super) cursor: Option<Cursor>,
     /// Filters that each connection has so long after its opening and after one another.
     pub(super) choices: (Duration, Vec<Filters>),
+    /// What each connection is told first.
+    pub(super) first: Vec<Message>,
 }
 
 /// Settings that make everything happen with a handful of records.
@@ -193,13 +195,16 @@ impl World {
                 .map(|partition| (partition, self.log.part(topic, partition).end))
                 .collect();
         }
-        let reading = match &client.choices {
+        let mut reading = match &client.choices {
             (_, choices) if choices.is_empty() => Reading::by(Probe),
             (apart, choices) => Reading {
                 conversation: Box::new(Chooser::new(*apart, choices)),
                 first: vec![Action::Timer(*apart)],
             },
         };
+        reading
+            .first
+            .extend(client.first.iter().cloned().map(Action::Send));
         let wire = ScriptWire::default();
         client.pipe = Arc::clone(&wire.0);
         client.token = Some(self.core.next_token());
@@ -272,6 +277,7 @@ impl Client {
             frames: Vec::new(),
             cursor: None,
             choices: (Duration::ZERO, Vec::new()),
+            first: Vec::new(),
         }
     }
 
@@ -281,6 +287,12 @@ impl Client {
             .iter()
             .map(|(partition, offset)| (*partition, Some(*offset)))
             .collect();
+        self
+    }
+
+    /// Its conversation is told of presence.
+    pub(super) fn told(mut self) -> Self {
+        self.subscription.selection.told.kinds = KindSet::NONE.with(schemas::Kind::Presence);
         self
     }
 

@@ -252,7 +252,7 @@ impl<W: Wire> Connection<W> {
     /// Whether the conversation is to be told of a record while what was shown before it is not out. What it
     /// says is never dropped, and its cursor counts on that: the record waits for the next slice.
     fn is_told_after_data(&self, record: &LogRecord) -> bool {
-        let is_told = self.latest.is_none() && self.is_told(record) && self.out.holds_data();
+        let is_told = self.latest.is_none() && self.is_told(record) && self.out.is_before_told();
         is_told && self.wants(record) == Use::Tell
     }
 

@@ -305,7 +305,7 @@ impl<W: Wire> Connection<W> {
     /// counts on all that was shown before: that goes out first.
     fn tell_live(&mut self, hub: &mut Hub, record: &LogRecord, mark: usize) {
         if self.latest.is_none() {
-            if self.out.holds_data() {
+            if self.out.is_before_told() {
                 self.write(hub);
             }
             if !matches!(self.mode, Mode::Live) {

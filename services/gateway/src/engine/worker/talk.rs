@@ -57,10 +57,18 @@ impl Talk {
 }
 
 impl<W: Wire> Connection<W> {
-    /// Does what comes before anything else.
+    /// Does what comes before anything else. What is sent is no answer to a client that does not read, however
+    /// much it is.
     pub(crate) fn begin_talk(&mut self, hub: &mut Hub, first: Vec<Action>) {
         for action in first {
-            self.act(hub, action);
+            match action {
+                Action::Send(message) => self
+                    .out
+                    .keep(frames::message(self.subscription.carriage(), &message)),
+                Action::Select(_) | Action::Ask(_) | Action::Timer(_) | Action::Close(_) => {
+                    self.act(hub, action)
+                }
+            }
         }
     }
 

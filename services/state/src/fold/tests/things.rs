@@ -144,6 +144,41 @@ fn a_replaced_connection_leaves_the_device_connected() {
 }
 
 #[test]
+fn it_is_remembered_since_when_a_device_is_what_it_is_and_when_it_connected_last() {
+    let remembered = |document: &schemas::Document| {
+        let fold = &document.fold;
+        let second = |at: Option<i64>| at.map(|at| at / 1_000_000);
+        (
+            second(fold.status_since),
+            second(fold.last_connected_at),
+            fold.has_left,
+        )
+    };
+    let mut document = after(&[device(1, "Bus")]);
+    let mut report = presence_with(4, Report, None, false, Status::Online);
+    if let schemas::Body::Presence(presence) = &mut report.body {
+        presence.connected = None;
+    }
+    for (event, expected) in [
+        (presence(2, Connect, Some("one")), (None, Some(2), false)),
+        (report, (Some(4), Some(2), false)),
+        // It is still ONLINE by what it said before.
+        (presence(5, Disconnect, Some("one")), (Some(4), Some(2), true)),
+        (silence(40, Status::Stale), (Some(40), Some(2), false)),
+        (silence(600, Status::Offline), (Some(600), Some(2), false)),
+    ] {
+        document = change(&document, &event).document;
+        assert_eq!(remembered(&document), expected, "{event:?}");
+    }
+    let mut posts = presence_with(700, Report, None, false, Status::Online);
+    if let schemas::Body::Presence(presence) = &mut posts.body {
+        presence.connected = None;
+    }
+    document = change(&document, &posts).document;
+    assert_eq!(remembered(&document), (Some(700), Some(700), false));
+}
+
+#[test]
 fn a_report_of_being_connected_keeps_the_session() {
     let document = after(&[device(1, "Bus"), presence(2, Connect, Some("one"))]);
     let reported = change(&document, &presence_with(3, Report, None, true, Status::Online));

@@ -3,6 +3,8 @@
 use access::events::Reason;
 use access::{Outcome, Submission};
 use http::StatusCode;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, civil};
 use schemas::json::check_device;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -88,10 +90,9 @@ impl Message {
             Some(_) => return reason("INVALID_SITE_ID"),
         };
         let mut event = json!({"device": device, "kind": "telemetry", "seq": seq, "fields": fields});
-        match body.remove("ts") {
-            None | Some(Value::Null) => {}
-            Some(ts @ Value::String(_)) => event["time"] = ts,
-            Some(_) => return reason("INVALID_TS"),
+        // What says no time is taken at the time of its receipt: the measurements are not to be lost for it.
+        if let Some(time) = body.get("ts").and_then(time) {
+            event["time"] = time.to_string().into();
         }
         let event = RawValue::from_string(event.to_string()).map_err(|_| Fault::Reason("INVALID_BODY"))?;
         Ok(Self {
@@ -173,6 +174,16 @@ impl Message {
     }
 }
 
+/// A time that a message says; without a zone it is UTC.
+fn time(ts: &Value) -> Option<Timestamp> {
+    let text = ts.as_str()?;
+    let without_zone = || {
+        let time = text.parse::<civil::DateTime>().ok()?;
+        Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    };
+    text.parse().ok().or_else(without_zone)
+}
+
 fn metrics(settings: &Settings, body: &mut Map<String, Value>) -> Result<Map<String, Value>, Fault> {
     let mut metrics = match body.remove("metrics") {
         None | Some(Value::Null) => Map::new(),
@@ -212,5 +223,27 @@ fn taken(outcome: Option<Outcome>) -> Result<(), Fault> {
             Reason::Retry => Fault::Unavailable,
         }),
         None => Err(Fault::Unavailable),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_without_a_zone_is_utc_and_what_is_none_is_none() {
+        let at = |ts: Value| time(&ts).map(|time| time.to_string());
+        let expected = Some("2026-02-17T10:00:00.5Z".to_owned());
+        for ts in [
+            "2026-02-17T10:00:00.5Z",
+            "2026-02-17T11:00:00.5+01:00",
+            "2026-02-17T10:00:00.500000",
+            "2026-02-17 10:00:00.5",
+        ] {
+            assert_eq!(at(ts.into()), expected, "{ts}");
+        }
+        for ts in [json!("yesterday"), json!(""), json!(1_771_322_400), json!({})] {
+            assert_eq!(at(ts.clone()), None, "{ts}");
+        }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use access::Principal;
 use access::events::Reason as Rejected;
 use access::http::{Problem, json};
+use access::{Principal, Rejection};
 use http::StatusCode;
 use journal::Micros;
 use schemas::document::DeviceCommand;
@@ -16,7 +16,7 @@ use serde_json::value::to_raw_value;
 use super::{Found, Settings, find, refuse, success, unavailable};
 use crate::commands::{CommandLimits, Order};
 use crate::dialect::Refusal;
-use crate::dialect::requests::{Await, Do, Done, Ended, Request, Step};
+use crate::dialect::requests::{Await, Do, Done, Ended, Request, Step, Waited};
 use crate::dialect::text::quoted;
 use crate::dialect::watch::path::Path;
 
@@ -96,42 +96,44 @@ fn send(
     let (command, event) = order.make(now);
     let item =
         to_raw_value(&event).map_err(|error| Problem::bad_request(format!("it cannot be sent: {error}")))?;
-    let act = Do::act(&principal, &tenant, &document.id, item);
-    let within = settings.answer_within;
-    Ok(Step::then(act, move |done| {
-        let accepted = match done.outcome() {
-            Some(Ok(accepted)) => accepted,
-            Some(Err(rejection)) => {
-                let problem = match rejection.reason {
-                    Rejected::Retry | Rejected::RateLimited => Problem::unavailable(rejection.error, 1),
-                    Rejected::Invalid | Rejected::TooLarge | Rejected::Refused | Rejected::Forbidden => {
-                        Problem::bad_request(rejection.error)
-                    }
-                };
-                return Step::Answer(refuse(&problem.into()));
-            }
-            None => return Step::Answer(refuse(&unavailable())),
+    let awaited = Await {
+        principal,
+        tenant,
+        device: document.id.clone(),
+        command_id: command.command_id.clone(),
+        event: item,
+        within: settings.answer_within,
+    };
+    Ok(Step::then(Do::Await(Box::new(awaited)), move |done| {
+        let Done::Ended(waited) = done else {
+            return Step::Answer(refuse(&unavailable()));
         };
-        let awaited = Await {
-            principal,
-            tenant,
-            device: document.id.clone(),
-            command_id: command.command_id.clone(),
-            after: accepted.position,
-            within,
-        };
-        Step::then(Do::Await(awaited), move |done| answered(&command, done))
+        match waited {
+            Waited::Until(ended) => answered(&command, ended),
+            Waited::NotTaken(Some(rejection)) => Step::Answer(refuse(&not_taken(rejection))),
+            Waited::NotTaken(None) => Step::Answer(refuse(&unavailable())),
+            Waited::NoRoom => Step::Answer(refuse(
+                &Problem::unavailable("Too many commands wait for their answers", 1).into(),
+            )),
+        }
     }))
+}
+
+fn not_taken(rejection: Rejection) -> Refusal {
+    let problem = match rejection.reason {
+        Rejected::Retry | Rejected::RateLimited => Problem::unavailable(rejection.error, 1),
+        Rejected::Invalid | Rejected::TooLarge | Rejected::Refused | Rejected::Forbidden => {
+            Problem::bad_request(rejection.error)
+        }
+    };
+    problem.into()
 }
 
 fn not_connected() -> Refusal {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Device is not connected").into()
 }
 
-fn answered(command: &DeviceCommand, done: Done) -> Step {
-    let Done::Ended(ended) = done else {
-        return Step::Answer(refuse(&unavailable()));
-    };
+fn answered(command: &DeviceCommand, ended: Option<Ended>) -> Step {
     let timed_out = || {
         failed(
             StatusCode::GATEWAY_TIMEOUT,

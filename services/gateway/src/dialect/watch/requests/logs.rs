@@ -17,7 +17,12 @@ use crate::dialect::{Answer, Refusal};
 const LIMIT: u64 = 50;
 const LIMIT_MAX: u64 = 100;
 
-pub(super) fn begin(principal: Arc<Principal>, path: &Path, query: &Query) -> Result<Step, Refusal> {
+pub(super) fn begin(
+    principal: Arc<Principal>,
+    path: &Path,
+    query: &Query,
+    rows_max: usize,
+) -> Result<Step, Refusal> {
     let limit = query.number("limit", 1, LIMIT_MAX)?.unwrap_or(LIMIT);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let level = match query.get("level")?.filter(|level| !level.is_empty()) {
@@ -36,6 +41,7 @@ pub(super) fn begin(principal: Arc<Principal>, path: &Path, query: &Query) -> Re
             tenant: found.tenant,
             device: found.stored.document.id.clone(),
             limit,
+            rows_left: rows_max,
             // One more tells whether there are more.
             newest: Newest::new(limit + 1, level, before),
         };
@@ -55,12 +61,18 @@ struct Search {
     tenant: Box<str>,
     device: Box<str>,
     limit: usize,
+    /// Rows that may still be looked through: logs come late, so those of a time stand anywhere behind it.
+    rows_left: usize,
     newest: Newest,
 }
 
 impl Search {
     fn read(mut self, page: Option<Box<str>>) -> Step {
-        let ask = Do::ask(&self.tenant, &self.principal, ask(&self.device, page));
+        let ask = Do::ask(
+            &self.tenant,
+            &self.principal,
+            ask(&self.device, page, self.rows_left),
+        );
         Step::then(ask, move |done| {
             let Answer::History(page) = done.answer() else {
                 return Step::Answer(refuse(&unavailable()));
@@ -68,10 +80,11 @@ impl Search {
             for row in &page.rows {
                 self.newest.take(&row.event);
             }
+            self.rows_left = self.rows_left.saturating_sub(page.rows.len());
             let last = page.rows.last();
             let is_complete = last.is_some_and(|row| self.newest.is_complete(row.event.received_at));
             match page.next {
-                Some(next) if !is_complete => self.read(Some(next)),
+                Some(next) if !is_complete && self.rows_left > 0 => self.read(Some(next)),
                 Some(_) | None => self.finish(),
             }
         })

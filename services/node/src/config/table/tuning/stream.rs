@@ -34,6 +34,18 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Questions to the time index at once; more wait",
         open.time_lookups_max
     ),
+    count!(
+        "realtime-lock-rows-max",
+        "200000",
+        "Rows of the history that are looked through for one page of lock events of the realtime dialect; it holds what they hold",
+        open.lock_rows_max
+    ),
+    count!(
+        "controller-command-rows-max",
+        "20000",
+        "Rows of the history that are looked through for the commands that were there before a stream of the controller dialect begins",
+        open.command_rows_max
+    ),
     time!(
         "watch-answer-within",
         "5s",
@@ -51,6 +63,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "20000",
         "Rows of the history that are looked through for older logs when a stream of the watch dialect begins",
         open.watch.backfill_rows_max
+    ),
+    count!(
+        "watch-logs-rows-max",
+        "200000",
+        "Rows of the history that are looked through for one page of older logs of the watch dialect; it holds what they hold",
+        open.watch.logs_rows_max
     ),
     count!(
         "telemetry-streams-max",
