@@ -290,6 +290,15 @@ fn administers(actor: &Principal) -> Result<(), TokenRefused> {
     }
 }
 
+/// Whether the devices of `token` are among those of `actor`.
+fn is_within_devices(actor: &Principal, token: &Token) -> bool {
+    match (&actor.devices, &token.devices) {
+        (Scope::All, _) => true,
+        (Scope::Devices(_), None) => false,
+        (Scope::Devices(own), Some(devices)) => devices.iter().all(|device| own.contains(device)),
+    }
+}
+
 /// Whether `actor` may give what `token` grants.
 fn within_grants(actor: &Principal, token: &Token) -> Result<(), TokenRefused> {
     if actor.role == Role::System {
@@ -315,12 +324,13 @@ fn within_grants(actor: &Principal, token: &Token) -> Result<(), TokenRefused> {
     if !token.organizations.iter().all(|organization| own(organization)) {
         return forbid("an admin gives its own organizations only");
     }
-    let within_scope = match (&actor.devices, &token.devices) {
-        (Scope::All, _) => true,
-        (Scope::Devices(_), None) => false,
-        (Scope::Devices(own), Some(devices)) => devices.iter().all(|device| own.contains(device)),
-    };
-    if !within_scope {
+    // In its own tenant an admin may do everything; elsewhere, what it was permitted.
+    let is_foreign = |organization: &Box<str>| token.tenant.as_ref() != Some(organization);
+    let permitted = |name: &Box<str>| actor.has_any_permission(&[&**name]);
+    if token.organizations.iter().any(is_foreign) && !token.permissions.iter().all(permitted) {
+        return forbid("in organizations other than its tenant an admin gives its own permissions only");
+    }
+    if !is_within_devices(actor, token) {
         return forbid("an admin that is limited to devices gives these only: name them");
     }
     match (actor.expires_at, token.expires_at) {

@@ -243,3 +243,34 @@ async fn staff_manages_the_organizations_that_it_was_given() {
     assert!(!plain.manages("acme"));
     world.close().await;
 }
+
+#[tokio::test]
+async fn staff_gives_in_other_organizations_no_permission_that_it_lacks() {
+    let world = World::new().await;
+    let staff = r#"{"role":"admin","tenant":"acme","staff":true,"organizations":["acme","other"],"permissions":["geo.view_location"]}"#;
+    let staff = world.principal(staff).await;
+    let above = r#"{"role":"user","staff":true,"organizations":["other"],"permissions":["config.change_device"]}"#;
+    let refused = world.administration.create_token(&staff, members(above)).await;
+    assert!(matches!(refused, Err(TokenRefused::Forbidden(_))));
+    let change = |id: &str, json: &str| {
+        let (id, json) = (id.to_owned(), members(json));
+        let (administration, staff) = (&world.administration, &staff);
+        async move { administration.change_token(staff, &id, json).await }
+    };
+    // Not to itself either.
+    let refused = change(&staff.id, r#"{"permissions":["config.change_device"]}"#).await;
+    assert!(matches!(refused, Err(TokenRefused::Forbidden(_))));
+    let within = r#"{"role":"user","staff":true,"organizations":["other"],"permissions":["geo.view_location"]}"#;
+    world.token(&staff, within).await;
+    // One after the other comes to the same.
+    let own = r#"{"role":"user","staff":true,"organizations":["acme"],"permissions":["config.change_device","command"]}"#;
+    let (id, _) = world.token(&staff, own).await;
+    let refused = change(&id, r#"{"organizations":["other"]}"#).await;
+    assert!(matches!(refused, Err(TokenRefused::Forbidden(_))));
+    // What another gave above its grants it does not change.
+    let given = r#"{"role":"user","tenant":"acme","staff":true,"organizations":["other"],"permissions":["config.change_device"]}"#;
+    let (id, _) = world.token(&system(), given).await;
+    let refused = change(&id, r#"{"expires":"30d"}"#).await;
+    assert!(matches!(refused, Err(TokenRefused::Forbidden(_))));
+    world.close().await;
+}
