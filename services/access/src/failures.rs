@@ -66,7 +66,9 @@ fn forget(windows: &mut FxHashMap<IpAddr, Window>, now: Micros) {
     windows.retain(|_, window| window.since > median);
 }
 
-fn network(peer: IpAddr) -> IpAddr {
+/// What counts as one address: of IPv6 the /64 that one customer has.
+#[must_use]
+pub fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => {
