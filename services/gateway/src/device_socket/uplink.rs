@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::frames::{self, Step};
-use super::{Device, Shared};
+use super::{Device, Shared, right};
 
 /// Attempts to append that a device came or went.
 const PRESENCE_ATTEMPTS: usize = 5;
@@ -93,6 +93,10 @@ impl Uplink<'_> {
     }
 
     async fn append(&self, batch: Vec<Up>, answers: &mpsc::Sender<Message>) {
+        // The connection is about to be closed: nothing of this was answered.
+        if right::lost(self.shared, self.device).is_some() {
+            return;
+        }
         let mut items = Vec::new();
         for item in batch.iter().flat_map(Up::items) {
             items.push(self.completed(item).await);

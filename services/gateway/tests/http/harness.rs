@@ -42,6 +42,8 @@ pub(crate) struct Options {
     pub(crate) engine: Settings,
     pub(crate) open: OpenSettings,
     pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+    /// The state never says how far it is.
+    pub(crate) stuck_state: bool,
 }
 
 /// One gateway.
@@ -169,7 +171,10 @@ impl Gateway {
     pub(crate) async fn start(options: Options) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let cancel = CancellationToken::new();
-        let base = Base::open(dir.path(), &cancel).await;
+        let mut base = Base::open(dir.path(), &cancel).await;
+        if options.stuck_state {
+            base.store.progress = Arc::new(Stuck);
+        }
         let engine = base.engine(options.engine);
         let sockets = base.sockets(&engine);
         let streams = Streams::new(
@@ -241,6 +246,12 @@ impl Gateway {
             source: 1,
         };
         self.store.documents.write(vec![write]).await.unwrap();
+    }
+
+    /// Takes back what was issued.
+    pub(crate) async fn revoke(&self, id: &str) {
+        let revoked = self.administration.revoke_token(&Principal::system("test"), id);
+        revoked.await.unwrap();
     }
 
     /// A new token.
@@ -379,6 +390,36 @@ impl Answer {
 
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// A store that does not answer.
+struct Stuck;
+
+#[async_trait]
+impl state::Progress for Stuck {
+    async fn applied(&self, _: journal::Partition) -> Result<Option<state::Applied>, state::StoreError> {
+        std::future::pending().await
+    }
+
+    async fn set_applied(
+        &self,
+        _: journal::Partition,
+        _: &state::Applied,
+    ) -> Result<(), state::StoreError> {
+        std::future::pending().await
+    }
+
+    async fn rules_applied(&self, _: journal::Partition) -> Result<journal::Offset, state::StoreError> {
+        std::future::pending().await
+    }
+
+    async fn set_rules_applied(
+        &self,
+        _: journal::Partition,
+        _: journal::Offset,
+    ) -> Result<(), state::StoreError> {
+        std::future::pending().await
     }
 }
 
