@@ -1,8 +1,10 @@
 //! The reading half of a dialect: what a client's messages, answers of the state, and time mean for one
 //! connection. Pure: it says what to do, and the session does it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use access::Principal;
 use bytes::Bytes;
 use journal::{Micros, Offset, Partition};
 use schemas::Kind;
@@ -136,8 +138,8 @@ pub enum Ask {
         /// At most so many.
         limit: usize,
     },
-    /// Send a command, which expires as any that does not say when. Whoever asks has seen to it that the
-    /// client may.
+    /// Send a command, which expires as any that does not say when. It may have waited: whether its
+    /// sender may is looked at again when it is sent.
     Command {
         /// To which device.
         device: Box<str>,
@@ -146,7 +148,7 @@ pub enum Ask {
         /// JSON text of its input.
         input: Option<Box<str>>,
         /// Who sends it.
-        by: Box<str>,
+        principal: Arc<Principal>,
     },
     /// One device, and from where its events go on: a little is waited until what the log holds now is
     /// in its document.

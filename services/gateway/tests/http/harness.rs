@@ -1,13 +1,14 @@
 //! A gateway on a free port, and a client that shows every byte.
 
+mod fakes;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use access::events::{Accepted, EventSink, Outcome, Reason, Rejection, Submission, record};
+use access::events::{EventSink as _, Submission};
 use access::{AdminToken, Administration, Directory, NodeKey, Principal};
-use async_trait::async_trait;
 use gateway::device_socket::{self, DeviceSockets};
 use gateway::front_door::{FrontDoor, FrontDoorSettings, Log, Wiring};
 use gateway::native::Native;
@@ -16,11 +17,13 @@ use gateway::{
 };
 use journal::{Clock, Journal, Position};
 use schemas::control::Layout;
-use schemas::{Document, Event, json};
+use schemas::Document;
 use state::{DeviceKey, Store, Write};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
+
+use fakes::{Appending, Stuck};
 
 /// The system token of every test.
 pub(crate) const SYSTEM: &str = "a-token-of-more-than-thirty-two-characters";
@@ -113,6 +116,8 @@ impl Base {
                 journal: journal.clone(),
                 directory: Arc::clone(&directory),
                 clock: Arc::clone(&clock),
+                gate: tokio::sync::RwLock::default(),
+                submissions: AtomicU64::default(),
             }),
             administration: Administration::new(settings, &journal, directory, Arc::clone(&clock)),
             journal,
@@ -176,6 +181,7 @@ impl Gateway {
             base.store.progress = Arc::new(Stuck);
         }
         let engine = base.engine(options.engine);
+        engine.append_through(Arc::clone(&base.sink) as _);
         let sockets = base.sockets(&engine);
         let streams = Streams::new(
             options.open,
@@ -248,10 +254,42 @@ impl Gateway {
         self.store.documents.write(vec![write]).await.unwrap();
     }
 
+    /// Nothing is appended while this is held.
+    pub(crate) async fn hold_appends(&self) -> tokio::sync::RwLockWriteGuard<'_, ()> {
+        self.sink.gate.write().await
+    }
+
+    /// Submissions that came so far.
+    pub(crate) fn submissions(&self) -> u64 {
+        self.sink.submissions.load(Ordering::SeqCst)
+    }
+
+    /// Makes a token, and answers with its id and its credential.
+    pub(crate) async fn named_token(&self, members: serde_json::Value) -> (String, String) {
+        let members = serde_json::from_value(members).unwrap();
+        let issued = self
+            .administration
+            .create_token(&Principal::system("test"), members)
+            .await
+            .unwrap();
+        (issued.token.0.id.into(), issued.credential)
+    }
+
+    /// Changes a token.
+    pub(crate) async fn change(&self, id: &str, members: serde_json::Value) {
+        let members = serde_json::from_value(members).unwrap();
+        self.administration
+            .change_token(&Principal::system("test"), id, members)
+            .await
+            .unwrap();
+    }
+
     /// Takes back what was issued.
     pub(crate) async fn revoke(&self, id: &str) {
-        let revoked = self.administration.revoke_token(&Principal::system("test"), id);
-        revoked.await.unwrap();
+        self.administration
+            .revoke_token(&Principal::system("test"), id)
+            .await
+            .unwrap();
     }
 
     /// A new token.
@@ -390,105 +428,5 @@ impl Answer {
 
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-}
-
-/// A store that does not answer.
-struct Stuck;
-
-#[async_trait]
-impl state::Progress for Stuck {
-    async fn applied(&self, _: journal::Partition) -> Result<Option<state::Applied>, state::StoreError> {
-        std::future::pending().await
-    }
-
-    async fn set_applied(
-        &self,
-        _: journal::Partition,
-        _: &state::Applied,
-    ) -> Result<(), state::StoreError> {
-        std::future::pending().await
-    }
-
-    async fn rules_applied(&self, _: journal::Partition) -> Result<journal::Offset, state::StoreError> {
-        std::future::pending().await
-    }
-
-    async fn set_rules_applied(
-        &self,
-        _: journal::Partition,
-        _: journal::Offset,
-    ) -> Result<(), state::StoreError> {
-        std::future::pending().await
-    }
-}
-
-/// Takes every event for good and appends it.
-struct Appending {
-    journal: Journal,
-    directory: Arc<Directory>,
-    clock: Clock,
-}
-
-#[async_trait]
-impl EventSink for Appending {
-    async fn submit(&self, principal: &Principal, submission: Submission) -> Vec<Outcome> {
-        let mut outcomes = Vec::new();
-        for item in &submission.items {
-            let received_at = (self.clock)();
-            let intake = json::Intake {
-                tenant: Some(&submission.tenant),
-                device: submission.device.as_deref(),
-                received_at,
-                limits: &json::Limits::default(),
-            };
-            let parsed = json::parse_event(item.get(), &intake, &mut || "id".into());
-            let event: Event = match parsed {
-                Ok(parsed)
-                    if principal.may_write(
-                        &parsed.event.tenant,
-                        &parsed.event.device,
-                        parsed.event.body.kind(),
-                    ) =>
-                {
-                    parsed.event
-                }
-                Ok(_) => {
-                    outcomes.push(Err(Rejection {
-                        error: "not yours".to_owned(),
-                        reason: Reason::Forbidden,
-                        seq: None,
-                    }));
-                    continue;
-                }
-                Err(error) => {
-                    outcomes.push(Err(Rejection {
-                        error: error.to_string(),
-                        reason: Reason::Invalid,
-                        seq: None,
-                    }));
-                    continue;
-                }
-            };
-            let placement = self.directory.placement(&submission.tenant);
-            let placement =
-                placement.unwrap_or_else(|| Arc::new(journal::Placement::new(&submission.tenant, 2, 4)));
-            let record = record(&event, placement.of(&event.device), 1, None);
-            let position = self
-                .journal
-                .appender
-                .append(vec![record], PATIENCE)
-                .await
-                .pop()
-                .unwrap()
-                .unwrap();
-            outcomes.push(Ok(Accepted {
-                id: event.id,
-                seq: event.seq,
-                position,
-                received_at,
-            }));
-        }
-        outcomes
     }
 }

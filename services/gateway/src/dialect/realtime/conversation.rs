@@ -9,6 +9,7 @@ use schemas::{Body, Micros};
 use serde_json::{Map, Value, json};
 
 use super::{frames, is_in_scope};
+use crate::commands::COMMAND_DENIED;
 use crate::dialect::text::quoted;
 use crate::dialect::{Action, Answer, Ask, Conversation, Moment};
 use crate::engine::LogRecord;
@@ -128,7 +129,7 @@ impl Talk {
         }
         let tenant = at.subscription.selection.tenant.name().unwrap_or_default();
         if !principal.may_command(tenant, device) {
-            return vec![error("Permission denied for command")];
+            return vec![error(COMMAND_DENIED)];
         }
         self.commands.push_back(Sent {
             device: device.into(),
@@ -138,7 +139,7 @@ impl Talk {
             device: device.into(),
             command_type: command.into(),
             input: message.get("params").map(|params| params.to_string().into()),
-            by: principal.id.clone(),
+            principal: Arc::clone(principal),
         })]
     }
 }

@@ -15,7 +15,7 @@ use serde_json::value::to_raw_value;
 use state::{Counts, DeviceKey, Filterable, HistoryPage, HistoryQuery, Page, StoreError, Stored};
 
 use super::Sources;
-use crate::commands::Order;
+use crate::commands::{COMMAND_DENIED, Order};
 use crate::dialect::conversation::{Standing, StandingAlert};
 use crate::dialect::{Answer, Ask};
 use crate::filters::Filters;
@@ -69,10 +69,10 @@ pub(crate) async fn answer(sources: &Sources, tenant: &TenantScope, scope: &Scop
             device,
             command_type,
             input,
-            by,
+            principal,
         } => {
             tenant
-                .command(&device, &command_type, input.as_deref(), &by)
+                .command(&device, &command_type, input.as_deref(), &principal)
                 .await
         }
     };
@@ -261,7 +261,7 @@ impl<'a> Tenant<'a> {
         device: &str,
         command_type: &str,
         input: Option<&str>,
-        by: &str,
+        principal: &Principal,
     ) -> Result<Answer, StoreError> {
         let Some(events) = self.sources.events.get() else {
             return Ok(Answer::Unavailable);
@@ -279,7 +279,7 @@ impl<'a> Tenant<'a> {
             input: input.and_then(|input| serde_json::from_str(input).ok()),
             secret: Vec::new(),
             connection: None,
-            by: by.into(),
+            by: principal.id.clone(),
             lifetime: limits.lifetime(),
         };
         let (command, event) = order.make((self.sources.clock)());
@@ -292,7 +292,18 @@ impl<'a> Tenant<'a> {
             items: vec![item],
             traceparent: None,
         };
-        let outcome = events.submit(&Principal::system(by), submission).await.pop();
+        // The question may have waited long, and the right to it may be gone by now.
+        let now = (self.sources.clock)();
+        let still_may = self
+            .sources
+            .access
+            .recheck(principal, now)
+            .is_ok_and(|principal| principal.may_command(self.name, device));
+        if !still_may {
+            return Ok(Answer::Refused(COMMAND_DENIED.into()));
+        }
+        let sender = Principal::system(&principal.id);
+        let outcome = events.submit(&sender, submission).await.pop();
         Ok(match outcome {
             Some(Ok(_)) => Answer::Commanded(command.command_id),
             Some(Err(rejection)) => match rejection.reason {
