@@ -69,6 +69,11 @@ pub struct Settings {
     pub pings_unanswered_max: u8,
     /// A frame or message from a client, bytes.
     pub client_message_bytes_max: usize,
+    /// What the messages of one client may be to do in a second, in the long run: a device that it chooses or
+    /// lets go is 1, a message 16, and 16 bytes are 1. A client that sends more is read so much later.
+    pub client_work_per_s: u64,
+    /// The same at once.
+    pub client_work_burst: u64,
     /// Answers to a client that wait because it does not read; beyond, its frames are not read either.
     pub replies_max: usize,
     /// A client that takes no byte for this long is given up.
@@ -139,6 +144,8 @@ impl Default for Settings {
             ping: Duration::from_secs(25),
             pings_unanswered_max: 2,
             client_message_bytes_max: 64 << 10,
+            client_work_per_s: 200_000,
+            client_work_burst: 4_096,
             replies_max: 64,
             stalled_max: Duration::from_secs(600),
             choice_window: Duration::from_secs(10),

@@ -94,6 +94,13 @@ pub struct Message {
 pub enum Action {
     /// The stream shows this from now on, and [`Control::Updated`](super::Control) is told.
     Select(Selection),
+    /// The same for devices alone, of a selection that names its devices: at the cost of these.
+    Choose {
+        /// Shown too from now on.
+        add: Vec<Box<str>>,
+        /// Shown no more.
+        remove: Vec<Box<str>>,
+    },
     /// Goes to the client.
     Send(Message),
     /// Is looked up; the answer comes to [`Conversation::answer`]. One question at a time: the next is

@@ -8,6 +8,7 @@ mod exact;
 mod fair;
 mod fake;
 mod filters;
+mod input;
 mod latest;
 mod sequences;
 mod snapshot;

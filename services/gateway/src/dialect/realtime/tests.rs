@@ -72,7 +72,11 @@ fn said(actions: Vec<Action>) -> Vec<Value> {
         .into_iter()
         .filter_map(|action| match action {
             Action::Send(message) => serde_json::from_slice(&message.text).ok(),
-            Action::Select(_) | Action::Ask(_) | Action::Timer(_) | Action::Close(_) => None,
+            Action::Select(_)
+            | Action::Choose { .. }
+            | Action::Ask(_)
+            | Action::Timer(_)
+            | Action::Close(_) => None,
         })
         .collect()
 }

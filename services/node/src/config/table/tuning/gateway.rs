@@ -179,6 +179,18 @@ pub(super) const SETTINGS: &[Setting] = &[
         gateway.client_message_bytes_max
     ),
     count!(
+        "gateway-client-work-per-s",
+        "200000",
+        "What the messages of one client may be to do in a second, in the long run: a device that it chooses or lets go is 1, a message 16, and 16 bytes are 1; a client that sends more is read so much later",
+        gateway.client_work_per_s
+    ),
+    count!(
+        "gateway-client-work-burst",
+        "4096",
+        "The same at once",
+        gateway.client_work_burst
+    ),
+    count!(
         "gateway-replies-max",
         "64",
         "Answers to a client that wait because it does not read; beyond, its frames are not read either",
