@@ -44,6 +44,7 @@ pub(crate) struct Options {
     pub(crate) door: FrontDoorSettings,
     pub(crate) engine: Settings,
     pub(crate) open: OpenSettings,
+    pub(crate) native: NativeSettings,
     pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
     /// The state never says how far it is.
     pub(crate) stuck_state: bool,
@@ -160,9 +161,9 @@ impl Base {
         }))
     }
 
-    fn native(&self) -> Native {
+    fn native(&self, settings: NativeSettings) -> Native {
         Native::new(
-            NativeSettings::default(),
+            settings,
             self.journal.clone(),
             self.store.clone(),
             Arc::clone(&self.administration),
@@ -194,7 +195,7 @@ impl Gateway {
             settings: options.door,
             streams: Some(Arc::new(streams)),
             services: vec![
-                Arc::new(base.native()),
+                Arc::new(base.native(options.native)),
                 Arc::clone(&sockets) as _,
                 Arc::new(SchemaRegistry),
             ],
