@@ -47,8 +47,10 @@ pub struct Settings {
     pub catch_up_bytes_per_s: u64,
     /// What commands may be that clients of dialects send.
     pub commands: CommandLimits,
-    /// Pages of snapshots read at the same time.
+    /// Pages of snapshots, and what else streams ask of the state, read at the same time.
     pub page_reads_max: usize,
+    /// Of them, those of one tenant.
+    pub page_reads_per_tenant_max: usize,
     /// Requests for pages that may wait.
     pub page_queue_max: usize,
     /// Documents in one page of a snapshot.
@@ -134,6 +136,7 @@ impl Default for Settings {
             catch_up_bytes_per_s: 64 << 20,
             commands: CommandLimits::default(),
             page_reads_max: 16,
+            page_reads_per_tenant_max: 8,
             page_queue_max: 4_096,
             page_documents: 64,
             snapshot_changed_max: 4_096,

@@ -10,6 +10,7 @@ mod fake;
 mod filters;
 mod input;
 mod latest;
+mod lookups;
 mod sequences;
 mod snapshot;
 mod sockets;

@@ -15,6 +15,7 @@ use serde_json::value::to_raw_value;
 use state::{Counts, DeviceKey, Filterable, HistoryPage, HistoryQuery, Page, StoreError, Stored};
 
 use super::Sources;
+use super::scan::AlertScan;
 use crate::commands::{COMMAND_DENIED, Order};
 use crate::dialect::conversation::{Standing, StandingAlert};
 use crate::dialect::{Answer, Ask};
@@ -80,10 +81,13 @@ pub(crate) async fn answer(sources: &Sources, tenant: &TenantScope, scope: &Scop
 }
 
 fn told(answer: Result<Answer, StoreError>) -> Answer {
-    answer.unwrap_or_else(|error| {
-        tracing::warn!(%error, "what a client asks cannot be read");
-        Answer::Unavailable
-    })
+    answer.unwrap_or_else(|error| unavailable(&error))
+}
+
+/// What a client is told when the store does not answer.
+pub(super) fn unavailable(error: &StoreError) -> Answer {
+    tracing::warn!(%error, "what a client asks cannot be read");
+    Answer::Unavailable
 }
 
 async fn tenants_of(sources: &Sources, device: &str) -> Result<Answer, StoreError> {
@@ -318,32 +322,25 @@ impl<'a> Tenant<'a> {
 
     /// Looks through the documents only as long as there is an alert to find.
     async fn alerts(&self, limit: usize) -> Result<Vec<StandingAlert>, StoreError> {
-        let mut found = Vec::new();
         if let Scope::Devices(devices) = self.scope {
             let devices: Vec<Box<str>> = devices.iter().cloned().collect();
-            found.extend(standing(&self.documents(&devices).await?));
-        } else {
-            let counts = self.counts().await?;
-            let total = counts.alerts_open + counts.alerts_acknowledged;
-            let mut after: Option<Box<str>> = None;
-            let (documents, slots) = (&self.sources.store.documents, self.placement.partitions());
-            while (found.len() as u64) < total {
-                let limit = self.sources.page_documents;
-                let page = documents.page(self.name, slots, after.as_deref(), limit).await?;
-                found.extend(standing(&page.documents));
-                after = page.next;
-                if after.is_none() {
-                    break;
-                }
-            }
+            let found = standing(&self.documents(&devices).await?).collect();
+            return Ok(newest(found, limit));
         }
-        found.sort_by_key(|found| std::cmp::Reverse(found.alert.created_at));
-        found.truncate(limit);
-        Ok(found)
+        let mut scan = AlertScan::new(limit);
+        while !scan.step(self.sources, self.name).await? {}
+        Ok(scan.take())
     }
 }
 
-fn standing(documents: &[Stored]) -> impl Iterator<Item = StandingAlert> {
+/// The newest, first, at most so many.
+pub(super) fn newest(mut found: Vec<StandingAlert>, limit: usize) -> Vec<StandingAlert> {
+    found.sort_by_key(|found| std::cmp::Reverse(found.alert.created_at));
+    found.truncate(limit);
+    found
+}
+
+pub(super) fn standing(documents: &[Stored]) -> impl Iterator<Item = StandingAlert> {
     documents.iter().flat_map(|stored| {
         let device = &stored.document.id;
         stored.document.alerts.iter().map(|alert| StandingAlert {

@@ -115,8 +115,14 @@ pub(super) const SETTINGS: &[Setting] = &[
     count!(
         "gateway-page-reads-max",
         "16",
-        "Pages of snapshots read at the same time",
+        "Pages of snapshots, and what else streams ask of the state, read at the same time",
         gateway.page_reads_max
+    ),
+    count!(
+        "gateway-page-reads-per-tenant-max",
+        "8",
+        "Of them, those of one tenant",
+        gateway.page_reads_per_tenant_max
     ),
     count!(
         "gateway-page-queue-max",
