@@ -1,6 +1,7 @@
 //! The reading half of a dialect: what a client's messages, answers of the state, and time mean for one
 //! connection. Pure: it says what to do, and the session does it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -165,8 +166,16 @@ pub enum Ask {
     /// The tenants that have a device of that id, whoever asks: no more of it than that may be told to
     /// whom the tenants concern.
     TenantsOf(Box<str>),
-    /// The devices whose location has that id, of all tenants; as with [`Self::TenantsOf`].
-    DevicesAt(Box<str>),
+    /// The devices whose location has that id; of tenants that do not concern whoever asks as with
+    /// [`Self::TenantsOf`].
+    DevicesAt {
+        /// The location.
+        location: Box<str>,
+        /// Of these tenants; without, of all.
+        tenants: Option<Arc<BTreeSet<Box<str>>>>,
+        /// Devices that are looked at, of each tenant that is named, or of all.
+        limit: usize,
+    },
     /// The devices in scope, page by page; with filters those that pass one of them as they stand.
     Devices {
         /// Without: all.

@@ -28,8 +28,13 @@ pub(crate) async fn answer(sources: &Sources, tenant: &TenantScope, scope: &Scop
     if let Ask::TenantsOf(device) = &ask {
         return told(tenants_of(sources, device).await);
     }
-    if let Ask::DevicesAt(location) = &ask {
-        return told(devices_at(sources, location).await);
+    if let Ask::DevicesAt {
+        location,
+        tenants,
+        limit,
+    } = &ask
+    {
+        return told(devices_at(sources, location, tenants.as_deref(), *limit).await);
     }
     let Some(tenant) = tenant.name().map(|name| Tenant::new(sources, name, scope)) else {
         return Answer::Unavailable;
@@ -40,7 +45,7 @@ pub(crate) async fn answer(sources: &Sources, tenant: &TenantScope, scope: &Scop
         Ask::Device(device) => tenant.standing(device).await,
         Ask::HasAny(prefix) => tenant.has_any(&prefix).await.map(Answer::HasAny),
         // Answered above.
-        Ask::TenantsOf(_) | Ask::DevicesAt(_) => Ok(Answer::Unavailable),
+        Ask::TenantsOf(_) | Ask::DevicesAt { .. } => Ok(Answer::Unavailable),
         Ask::Devices { filters, page, limit } => {
             match tenant.devices(filters.as_ref(), page.as_deref(), limit).await {
                 Err(StoreError::BadPage) => Ok(Answer::Devices(None)),
@@ -95,9 +100,22 @@ async fn tenants_of(sources: &Sources, device: &str) -> Result<Answer, StoreErro
     tenants.map(Answer::Tenants)
 }
 
-async fn devices_at(sources: &Sources, location: &str) -> Result<Answer, StoreError> {
-    let devices = sources.store.documents.devices_at(location).await;
-    devices.map(Answer::Places)
+async fn devices_at(
+    sources: &Sources,
+    location: &str,
+    tenants: Option<&BTreeSet<Box<str>>>,
+    limit: usize,
+) -> Result<Answer, StoreError> {
+    let documents = &sources.store.documents;
+    let Some(tenants) = tenants else {
+        let devices = documents.devices_at(None, location, limit).await;
+        return devices.map(Answer::Places);
+    };
+    let mut found = Vec::new();
+    for tenant in tenants {
+        found.extend(documents.devices_at(Some(tenant), location, limit).await?);
+    }
+    Ok(Answer::Places(found))
 }
 
 struct Tenant<'a> {
