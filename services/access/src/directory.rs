@@ -228,7 +228,8 @@ impl Directory {
     /// Keeps the keys of JWTs those of their issuer until `cancel`, where one is known. To run once.
     pub async fn follow_keys(&self, source: &dyn KeySource, cancel: CancellationToken) {
         if let Some(keys) = &self.jwt {
-            keys.follow(source, cancel).await;
+            let taken_back = || self.changes.send_modify(|count| *count += 1);
+            keys.follow(source, &taken_back, cancel).await;
         }
     }
 
@@ -239,6 +240,20 @@ impl Directory {
             Some(keys) => keys.newer().await,
             None => false,
         }
+    }
+
+    /// Whether the keys of JWTs could not be read lately: one that is not known may be good.
+    pub(crate) fn has_stale_keys(&self) -> bool {
+        self.jwt.as_ref().is_some_and(jwt::Keys::are_stale)
+    }
+
+    /// How far the clocks of issuers of JWTs may be ahead.
+    pub(crate) fn jwt_leeway(&self) -> Micros {
+        let leeway = self.jwt.as_ref().map_or_else(
+            || jwt::Settings::default().leeway,
+            jwt::Keys::leeway,
+        );
+        jwt::micros(leeway)
     }
 
     /// Encrypts secrets that must not stand in the log in clear.

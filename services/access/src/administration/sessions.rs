@@ -80,17 +80,18 @@ impl Administration {
     pub async fn end_session(&self, actor: &Principal) -> Result<(), SessionRefused> {
         let session = actor.session.as_deref().ok_or(SessionRefused::NoSession)?;
         let now = self.now();
-        self.revoke(&session_subject(session), now).await?;
+        self.revoke(&session_subject(session), now, 0).await?;
         tracing::info!(session, by = %actor.id, "session ended");
         Ok(())
     }
 
-    /// Voids what was issued to `subject` until `now`.
-    pub(super) async fn revoke(&self, subject: &str, now: Micros) -> Result<(), WriteError> {
+    /// Voids what was issued to `subject` until `now`, also by a clock that is `ahead` so much.
+    pub(super) async fn revoke(&self, subject: &str, now: Micros, ahead: Micros) -> Result<(), WriteError> {
         let generation = self.layout.generation;
         let revocation = Control::Revocation(Revocation {
             subject: subject.into(),
-            not_before: now + 1, // what was issued in this very microsecond goes too
+            // What was issued in this very microsecond goes too.
+            not_before: now.saturating_add(ahead).saturating_add(1),
         });
         let moot = self
             .directory

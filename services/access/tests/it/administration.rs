@@ -1,7 +1,9 @@
 //! Who may make, change and take back what.
 
-use access::administration::{TenantRefused, TokenRefused};
-use access::{Denied, Role};
+use std::sync::Arc;
+
+use access::administration::{Settings, TenantRefused, TokenRefused};
+use access::{Administration, Denied, Role};
 
 use crate::support::{World, members, system};
 
@@ -272,5 +274,28 @@ async fn staff_gives_in_other_organizations_no_permission_that_it_lacks() {
     let (id, _) = world.token(&system(), given).await;
     let refused = change(&id, r#"{"expires":"30d"}"#).await;
     assert!(matches!(refused, Err(TokenRefused::Forbidden(_))));
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_device_token_of_a_node_whose_clock_is_ahead_is_revoked_with_the_others() {
+    let world = World::new().await;
+    let clock = Arc::clone(&world.clock);
+    let ahead = Administration::new(
+        Settings::default(),
+        &world.journal,
+        Arc::clone(&world.directory),
+        Arc::new(move || clock() + 3_000_000),
+    );
+    let device = r#"{"role":"device","tenant":"acme","devices":["bus"]}"#;
+    let issued = ahead.create_token(&system(), members(device)).await.unwrap();
+    world.administration.revoke_token(&system(), "device:acme/bus").await.unwrap();
+    let revoked = world.directory.authenticate(&issued.credential, world.now());
+    assert_eq!(revoked.unwrap_err(), Denied::Revoked);
+    // The next one is good at once, whoever issues it.
+    for administration in [&ahead, &world.administration] {
+        let issued = administration.create_token(&system(), members(device)).await.unwrap();
+        assert!(world.directory.authenticate(&issued.credential, world.now()).is_ok());
+    }
     world.close().await;
 }
