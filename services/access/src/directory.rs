@@ -267,15 +267,16 @@ impl Directory {
         self.fold.read().tokens.record(id)
     }
 
-    /// The records of API tokens, of one tenant or of all, newest first: at most `limit`, after the
-    /// one named.
+    /// The records of API tokens, of one tenant or of all, that are within these devices, newest first: at
+    /// most `limit`, after the one named.
     pub(crate) fn tokens(
         &self,
         tenant: Option<&str>,
+        devices: &Scope,
         after: Option<(Micros, &str)>,
         limit: usize,
     ) -> Vec<Token> {
-        self.fold.read().tokens.records(tenant, after, limit)
+        self.fold.read().tokens.records(tenant, devices, after, limit)
     }
 
     /// The time from which credentials of `subject` must be to be good; the earliest without a

@@ -201,14 +201,14 @@ impl Administration {
             Some(tenant) => actor.may_administer(tenant),
             None => actor.role == Role::System,
         };
-        if within_reach {
+        if within_reach && is_within_devices(actor, &token) {
             Ok(Visible(token))
         } else {
             Err(TokenRefused::NotFound)
         }
     }
 
-    /// At most `limit` tokens of `tenant`, newest first, after the page that ended at `after`.
+    /// At most `limit` tokens of `tenant` that are within the principal's devices, newest first, after the page that ended at `after`.
     /// Without a tenant, those of all and of none: for `system` only.
     ///
     /// # Errors
@@ -230,7 +230,10 @@ impl Administration {
                 "the tokens of that tenant are not yours to see",
             ));
         }
-        let mut tokens = self.directory.tokens(tenant, after, limit.saturating_add(1));
+        let devices = &actor.devices;
+        let mut tokens = self
+            .directory
+            .tokens(tenant, devices, after, limit.saturating_add(1));
         let more = tokens.len() > limit;
         tokens.truncate(limit);
         let next = tokens

@@ -160,10 +160,12 @@ impl Tokens {
         self.get(id).map(Entry::token)
     }
 
-    /// The newest records, of one tenant or of all: at most `limit`, older than the one named.
+    /// The newest records, of one tenant or of all, that are within these devices: at most `limit`, older
+    /// than the one named.
     pub(crate) fn records(
         &self,
         tenant: Option<&str>,
+        devices: &Scope,
         after: Option<(Micros, &str)>,
         limit: usize,
     ) -> Vec<Token> {
@@ -172,6 +174,7 @@ impl Tokens {
             .iter()
             .flatten()
             .filter(|entry| tenant.is_none_or(|tenant| entry.grant.tenant.as_deref() == Some(tenant)))
+            .filter(|entry| devices.includes(&entry.grant.devices))
             .filter(|entry| after.is_none_or(|after| entry.order() < after))
             .collect();
         entries.sort_unstable_by(|a, b| b.order().cmp(&a.order()));

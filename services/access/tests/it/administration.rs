@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use access::administration::{Settings, TenantRefused, TokenRefused};
+use access::administration::{RuleRefused, Settings, TenantRefused, TokenRefused};
 use access::{Administration, Denied, Role};
+use schemas::control::Rule;
 
 use crate::support::{World, members, system};
 
@@ -297,5 +298,64 @@ async fn a_device_token_of_a_node_whose_clock_is_ahead_is_revoked_with_the_other
         let issued = administration.create_token(&system(), members(device)).await.unwrap();
         assert!(world.directory.authenticate(&issued.credential, world.now()).is_ok());
     }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn an_admin_that_is_limited_to_devices_sees_and_takes_back_tokens_of_these_only() {
+    let world = World::new().await;
+    let limited = world
+        .principal(r#"{"role":"admin","tenant":"acme","devices":["a","b"]}"#)
+        .await;
+    let (within, _) = world
+        .token(&system(), r#"{"role":"user","tenant":"acme","devices":["a"]}"#)
+        .await;
+    let administration = &world.administration;
+    for above in [ADMIN, r#"{"role":"user","tenant":"acme","devices":["a","c"]}"#] {
+        let (above, _) = world.token(&system(), above).await;
+        let refused = administration.revoke_token(&limited, &above).await;
+        assert_eq!(refused, Err(TokenRefused::NotFound));
+        assert_eq!(administration.token(&limited, &above), Err(TokenRefused::NotFound));
+        assert!(administration.token(&system(), &above).is_ok());
+    }
+    let page = administration.tokens(&limited, Some("acme"), None, 10).unwrap();
+    let mut seen: Vec<&str> = page.tokens.iter().map(|token| &*token.0.id).collect();
+    seen.sort_unstable();
+    let mut expected = [&*within, &*limited.id];
+    expected.sort_unstable();
+    assert_eq!(seen, expected);
+    // A page is as long as it may be, whatever lies between.
+    let page = administration.tokens(&limited, Some("acme"), None, 1).unwrap();
+    let next = page.next.unwrap();
+    let after = Some((next.0, &*next.1));
+    let page = administration.tokens(&limited, Some("acme"), after, 1).unwrap();
+    assert_eq!((page.tokens.len(), page.next), (1, None));
+    administration.revoke_token(&limited, &within).await.unwrap();
+    world.close().await;
+}
+
+#[tokio::test]
+async fn an_admin_that_is_limited_to_devices_has_no_rules_which_are_for_all() {
+    let world = World::new().await;
+    let limited = world
+        .principal(r#"{"role":"admin","tenant":"acme","devices":["a"]}"#)
+        .await;
+    let rule = Rule {
+        tenant: "acme".into(),
+        id: "r".into(),
+        when: "x".into(),
+        close_when: None,
+        alert_type: "A".into(),
+        severity: 1,
+        summary: "".into(),
+    };
+    let administration = &world.administration;
+    let refused = administration.put_rule(&limited, rule.clone()).await;
+    assert_eq!(refused, Err(RuleRefused::Forbidden));
+    let admin = world.principal(ADMIN).await;
+    assert_eq!(administration.put_rule(&admin, rule).await, Ok(true));
+    let refused = administration.delete_rule(&limited, "acme", "r").await;
+    assert_eq!(refused, Err(RuleRefused::Forbidden));
+    assert!(world.directory.rule("acme", "r").is_some());
     world.close().await;
 }

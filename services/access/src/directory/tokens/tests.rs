@@ -83,12 +83,12 @@ fn pages_are_newest_first_and_meet_without_gap() {
     }
     tokens.put(&token("z", "other"));
     let page = |after| -> Vec<String> {
-        let records = tokens.records(Some("acme"), after, 2);
+        let records = tokens.records(Some("acme"), &Scope::All, after, 2);
         records.into_iter().map(|token| token.id.into()).collect()
     };
     assert_eq!(page(None), ["d", "c"]);
     assert_eq!(page(Some((2, "c"))), ["b", "a"]);
-    assert_eq!(tokens.records(None, None, 9).len(), 5);
+    assert_eq!(tokens.records(None, &Scope::All, None, 9).len(), 5);
 }
 
 proptest! {
