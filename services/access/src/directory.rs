@@ -17,6 +17,7 @@ use schemas::control::{Rule, Tenant, Token};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::Scope;
 use crate::credential::{AdminToken, DeviceKey, DeviceToken, NodeKey, Sealer, SessionKey};
 use crate::failures::Failures;
 use crate::http::Origins;
@@ -24,6 +25,7 @@ use crate::jwt::{self, KeySource};
 use fold::Fold;
 pub(crate) use follow::{record, tombstone};
 use metrics::Metrics;
+use tokens::Load;
 
 /// Settings of a [`Directory`].
 #[derive(Debug, Clone)]
@@ -260,6 +262,16 @@ impl Directory {
     #[must_use]
     pub fn sealer(&self) -> Sealer {
         Sealer::new(self.settings.node_key.clone())
+    }
+
+    /// How many tokens a tenant has, and how many devices they name.
+    pub(crate) fn token_load(&self, tenant: &str) -> Load {
+        self.fold.read().tokens.load(tenant)
+    }
+
+    /// How many of a tenant's devices had tokens taken back.
+    pub(crate) fn devices_revoked(&self, tenant: &str) -> usize {
+        self.fold.read().devices_revoked(tenant)
     }
 
     /// The record of an API token.

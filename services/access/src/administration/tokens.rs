@@ -8,7 +8,7 @@ use super::{Administration, TenantRefused, TokenMembers, WriteError};
 use crate::credential::{DeviceToken, NewApiToken, SESSION_SUBJECT, digest, last_four};
 use crate::directory::{record, tombstone};
 use crate::jwt::SUBJECT_PREFIX as JWT_SUBJECT;
-use crate::principal::device_subject;
+use crate::principal::{device_subject, is_tenant};
 use crate::{Principal, Proof, Scope};
 
 /// Begins the id of a device's signed tokens, which have no record.
@@ -17,6 +17,8 @@ const DEVICE_ID_PREFIX: &str = "device:";
 /// tenant's walls, so that only `system` does it.
 const SUBJECT_PREFIXES: [&str; 2] = [JWT_SUBJECT, SESSION_SUBJECT];
 
+/// Longest subject of a revocation that is no device's.
+const SUBJECT_BYTES_MAX: usize = 512;
 /// How far the clocks of nodes may differ: a device's token that another node has just issued is revoked
 /// with the others. Those issued later are of a time after the revocation.
 const CLOCK_SKEW: Micros = 5_000_000;
@@ -30,6 +32,9 @@ pub enum TokenRefused {
     /// More than the principal's own grants.
     #[error("{0}")]
     Forbidden(&'static str),
+    /// The tenant has as many as it may.
+    #[error("{0}")]
+    TooMany(String),
     /// There is no such token within the principal's reach.
     #[error("there is no such token")]
     NotFound,
@@ -103,6 +108,7 @@ impl Administration {
         if token.role == Role::Device {
             return self.sign_device_token(token);
         }
+        self.check_room(&token, None)?;
         let mut random = [0; 40];
         getrandom::fill(&mut random).map_err(|error| WriteError::Randomness {
             reason: error.to_string(),
@@ -134,13 +140,16 @@ impl Administration {
             return Err(InvalidMember::new("id", message).into());
         }
         let actor = &self.behind_session(actor);
-        let mut token = self.token(actor, id)?.0;
+        let _turn = self.changing_token.lock().await;
+        let before = self.token(actor, id)?.0;
+        let mut token = before.clone();
         within_grants(actor, &token)?;
         members.apply(&mut token, &self.settings, self.now())?;
         if token.role == Role::Device {
             return Err(InvalidMember::new("role", "a token cannot become a device token").into());
         }
         within_grants(actor, &token)?;
+        self.check_room(&token, Some(&before))?;
         if let Some(tenant) = &token.tenant
             && actor.role == Role::System
         {
@@ -161,12 +170,19 @@ impl Administration {
         let now = self.now();
         if let Some(device) = id.strip_prefix(DEVICE_ID_PREFIX) {
             let (tenant, device) = device.split_once('/').ok_or(TokenRefused::NotFound)?;
-            if !actor.may_administer(tenant) || !actor.devices.contains(device) {
+            let is_device = is_tenant(tenant) && schemas::json::check_device(device).is_ok();
+            if !is_device || !actor.may_administer(tenant) || !actor.devices.contains(device) {
                 return Err(TokenRefused::NotFound);
+            }
+            let most = self.settings.devices_revoked_per_tenant_max;
+            let is_new = self.directory.not_before(id) == Micros::MIN;
+            if is_new && self.directory.devices_revoked(tenant) >= most {
+                let message = format!("the tenant has taken back the tokens of {most} devices, and that is the most");
+                return Err(TokenRefused::TooMany(message));
             }
             self.revoke(id, now, CLOCK_SKEW).await?;
         } else if SUBJECT_PREFIXES.iter().any(|prefix| id.starts_with(prefix)) {
-            if actor.role != Role::System {
+            if actor.role != Role::System || id.len() > SUBJECT_BYTES_MAX {
                 return Err(TokenRefused::NotFound);
             }
             // An issuer's clock may be so much ahead of ours: what it issued until now goes all the same.
@@ -286,6 +302,28 @@ impl Administration {
             credential,
             token: Visible(token),
         })
+    }
+
+    /// Whether the tenant may have this token, in the place of another perhaps.
+    fn check_room(&self, token: &Token, before: Option<&Token>) -> Result<(), TokenRefused> {
+        let Some(tenant) = token.tenant.as_deref() else {
+            return Ok(());
+        };
+        let load = self.directory.token_load(tenant);
+        let before = before.filter(|before| before.tenant == token.tenant);
+        let named = |token: &Token| token.devices.as_ref().map_or(0, Vec::len);
+        let most = self.settings.tokens_per_tenant_max;
+        if before.is_none() && load.tokens >= most {
+            let message = format!("the tenant has {most} tokens, and that is the most: revoke one");
+            return Err(TokenRefused::TooMany(message));
+        }
+        let (had, has) = (before.map_or(0, named), named(token));
+        let most = self.settings.token_devices_per_tenant_max;
+        if has > had && load.devices + has > most + had {
+            let message = format!("the tokens of the tenant may name {most} devices, all together");
+            return Err(TokenRefused::TooMany(message));
+        }
+        Ok(())
     }
 
     async fn put(&self, token: &Token) -> Result<(), WriteError> {

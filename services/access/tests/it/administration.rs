@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::administration::{RuleRefused, Settings, TenantRefused, TokenRefused};
+use access::administration::{RuleRefused, SessionRefused, Settings, TenantRefused, TokenRefused};
 use access::{Administration, Denied, Role};
 use schemas::control::Rule;
 
@@ -357,5 +357,93 @@ async fn an_admin_that_is_limited_to_devices_has_no_rules_which_are_for_all() {
     let refused = administration.delete_rule(&limited, "acme", "r").await;
     assert_eq!(refused, Err(RuleRefused::Forbidden));
     assert!(world.directory.rule("acme", "r").is_some());
+    world.close().await;
+}
+
+fn limited(world: &World, settings: Settings) -> Arc<Administration> {
+    let (directory, clock) = (Arc::clone(&world.directory), Arc::clone(&world.clock));
+    Administration::new(settings, &world.journal, directory, clock)
+}
+
+#[tokio::test]
+async fn a_tenant_has_so_many_tokens_which_name_so_many_devices() {
+    let world = World::new().await;
+    let administration = limited(
+        &world,
+        Settings {
+            tokens_per_tenant_max: 2,
+            token_devices_per_tenant_max: 3,
+            ..Settings::default()
+        },
+    );
+    let make = |json: &str| {
+        let json = members(json);
+        let administration = Arc::clone(&administration);
+        async move { administration.create_token(&system(), json).await.map(|issued| issued.token.0.id) }
+    };
+    let first = make(r#"{"role":"user","tenant":"acme","devices":["a","b"]}"#).await.unwrap();
+    let too_many = make(r#"{"role":"user","tenant":"acme","devices":["a","b"]}"#).await;
+    assert!(matches!(too_many, Err(TokenRefused::TooMany(_))));
+    make(r#"{"role":"user","tenant":"acme","devices":["a"]}"#).await.unwrap();
+    let too_many = make(r#"{"role":"user","tenant":"acme"}"#).await;
+    assert!(matches!(too_many, Err(TokenRefused::TooMany(_))));
+    make(r#"{"role":"user","tenant":"other"}"#).await.unwrap();
+    let change = |json: &str| administration.change_token(&system(), &first, members(json));
+    assert!(change(r#"{"devices":["c","d"]}"#).await.is_ok());
+    let too_many = change(r#"{"devices":["c","d","e"]}"#).await;
+    assert!(matches!(too_many, Err(TokenRefused::TooMany(_))));
+    administration.revoke_token(&system(), &first).await.unwrap();
+    make(r#"{"role":"user","tenant":"acme","devices":["a","b"]}"#).await.unwrap();
+    world.close().await;
+}
+
+#[tokio::test]
+async fn what_can_be_no_device_is_not_revoked_and_so_many_devices_are() {
+    let world = World::new().await;
+    let administration = limited(
+        &world,
+        Settings {
+            devices_revoked_per_tenant_max: 2,
+            ..Settings::default()
+        },
+    );
+    let admin = world.principal(ADMIN).await;
+    let revoke = |id: String| {
+        let (administration, admin) = (Arc::clone(&administration), Arc::clone(&admin));
+        async move { administration.revoke_token(&admin, &id).await }
+    };
+    for name in ["", "a,b", &"x".repeat(201)] {
+        let refused = revoke(format!("device:acme/{name}")).await;
+        assert_eq!(refused, Err(TokenRefused::NotFound), "{name}");
+    }
+    for name in ["a", "b", "a"] {
+        assert_eq!(revoke(format!("device:acme/{name}")).await, Ok(()));
+    }
+    let too_many = revoke("device:acme/c".to_owned()).await;
+    assert!(matches!(too_many, Err(TokenRefused::TooMany(_))));
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_credential_makes_so_many_sessions_in_a_minute() {
+    let world = World::new().await;
+    let administration = limited(
+        &world,
+        Settings {
+            sessions_per_minute: 2,
+            sessions_per_tenant_minute: 3,
+            ..Settings::default()
+        },
+    );
+    let (one, other) = (world.principal(ADMIN).await, world.principal(ADMIN).await);
+    let is_made = |actor| match administration.create_session(actor) {
+        Ok(_) => true,
+        Err(SessionRefused::TooMany { retry_after_s: 1..=60 }) => false,
+        Err(refused) => panic!("{refused}"),
+    };
+    assert!(is_made(&one) && is_made(&one) && !is_made(&one));
+    assert!(is_made(&other) && !is_made(&other), "the tenant has made enough");
+    world.advance(60);
+    assert!(is_made(&one) && is_made(&other));
     world.close().await;
 }
