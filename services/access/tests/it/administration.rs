@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use access::administration::{RuleRefused, SessionRefused, Settings, TenantRefused, TokenRefused};
-use access::{Administration, Denied, Role};
+use access::{Administration, Denied, Principal, Role};
 use schemas::control::Rule;
 
 use crate::support::{World, members, system};
@@ -388,7 +388,8 @@ async fn a_tenant_has_so_many_tokens_which_name_so_many_devices() {
     let too_many = make(r#"{"role":"user","tenant":"acme"}"#).await;
     assert!(matches!(too_many, Err(TokenRefused::TooMany(_))));
     make(r#"{"role":"user","tenant":"other"}"#).await.unwrap();
-    let change = |json: &str| administration.change_token(&system(), &first, members(json));
+    let actor = system();
+    let change = |json: &str| administration.change_token(&actor, &first, members(json));
     assert!(change(r#"{"devices":["c","d"]}"#).await.is_ok());
     let too_many = change(r#"{"devices":["c","d","e"]}"#).await;
     assert!(matches!(too_many, Err(TokenRefused::TooMany(_))));
@@ -436,7 +437,7 @@ async fn a_credential_makes_so_many_sessions_in_a_minute() {
         },
     );
     let (one, other) = (world.principal(ADMIN).await, world.principal(ADMIN).await);
-    let is_made = |actor| match administration.create_session(actor) {
+    let is_made = |actor: &Principal| match administration.create_session(actor) {
         Ok(_) => true,
         Err(SessionRefused::TooMany { retry_after_s: 1..=60 }) => false,
         Err(refused) => panic!("{refused}"),
