@@ -308,3 +308,21 @@ async fn a_list_ends_where_it_is_long_and_goes_on_behind_that() {
         assert_eq!(found, ["a", "b", "c", "d", "e"]);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_settle_no_alert_does_not_learn_which_there_are() {
+    let gateway = gateway().await;
+    let ingest = gateway.token(json!({"role": "ingest", "tenant": "acme"})).await;
+    let reader = gateway.token(json!({"role": "user", "tenant": "acme"})).await;
+    let settle = |token: &str| {
+        format!(
+            "POST /v1/alerts/nothing/close HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
+             Content-Length: 0\r\nConnection: close\r\n\r\n"
+        )
+    };
+    for token in [&ingest, &reader] {
+        assert_eq!(gateway.send(&settle(token)).await.status, 403);
+    }
+    let admin = gateway.token(json!({"role": "admin", "tenant": "acme"})).await;
+    assert_eq!(gateway.send(&settle(&admin)).await.status, 404);
+}
