@@ -14,6 +14,7 @@ use journal::{AppendError, Appender, Clock, Journal, NewRecord};
 use schemas::Micros;
 
 use crate::Directory;
+use crate::failures::Windows;
 
 pub use members::{InvalidMember, TokenMembers, parse_expiry};
 pub use rules::RuleRefused;
@@ -32,6 +33,17 @@ pub struct Settings {
     pub devices_max: usize,
     /// Permissions, and organizations, that a token may have.
     pub grants_max: usize,
+    /// Tokens of a tenant: every node holds them.
+    pub tokens_per_tenant_max: usize,
+    /// Devices that all tokens of a tenant name.
+    pub token_devices_per_tenant_max: usize,
+    /// Devices of a tenant whose tokens were taken back, which is remembered for good.
+    pub devices_revoked_per_tenant_max: usize,
+    /// Sessions that one credential may make in a minute, in this process: each that is ended is remembered
+    /// until it would have ended by itself.
+    pub sessions_per_minute: u32,
+    /// The same of all credentials of a tenant.
+    pub sessions_per_tenant_minute: u32,
     /// How long a session lasts, where its credential does not end before.
     pub session_lifetime: Duration,
     /// Alert rules of a tenant: each change of a device is held against all of them.
@@ -45,6 +57,11 @@ impl Default for Settings {
             fold_within: Duration::from_secs(5),
             devices_max: 2_000,
             grants_max: 100,
+            tokens_per_tenant_max: 100_000,
+            token_devices_per_tenant_max: 200_000,
+            devices_revoked_per_tenant_max: 200_000,
+            sessions_per_minute: 60,
+            sessions_per_tenant_minute: 1_200,
             session_lifetime: Duration::from_secs(12 * 3_600),
             rules_max: 200,
         }
@@ -79,13 +96,23 @@ pub struct Administration {
     making_tenant: tokio::sync::Mutex<()>,
     /// Held while a rule is put, so that a tenant's rules are counted and put in one go.
     putting_rule: tokio::sync::Mutex<()>,
+    /// Held while a token is changed, so that each change begins with what the one before has made.
+    changing_token: tokio::sync::Mutex<()>,
+    /// Sessions made, by credential and by tenant.
+    sessions_of: Windows<Box<str>>,
+    sessions_of_tenant: Windows<Box<str>>,
 }
+
+/// Credentials whose sessions are counted at once.
+const COUNTED_MAX: usize = 65_536;
 
 impl Administration {
     /// Administration of the log whose control topic `directory` follows.
     #[must_use]
     pub fn new(settings: Settings, journal: &Journal, directory: Arc<Directory>, clock: Clock) -> Arc<Self> {
         Arc::new(Self {
+            sessions_of: Windows::new(settings.sessions_per_minute, COUNTED_MAX),
+            sessions_of_tenant: Windows::new(settings.sessions_per_tenant_minute, COUNTED_MAX),
             settings,
             appender: Arc::clone(&journal.appender),
             layout: journal.layout.clone(),
@@ -93,6 +120,7 @@ impl Administration {
             clock,
             making_tenant: tokio::sync::Mutex::new(()),
             putting_rule: tokio::sync::Mutex::new(()),
+            changing_token: tokio::sync::Mutex::new(()),
         })
     }
 

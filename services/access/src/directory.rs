@@ -17,6 +17,7 @@ use schemas::control::{Rule, Tenant, Token};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::Scope;
 use crate::credential::{AdminToken, DeviceKey, DeviceToken, NodeKey, Sealer, SessionKey};
 use crate::failures::Failures;
 use crate::http::Origins;
@@ -24,6 +25,7 @@ use crate::jwt::{self, KeySource};
 use fold::Fold;
 pub(crate) use follow::{record, tombstone};
 use metrics::Metrics;
+use tokens::Load;
 
 /// Settings of a [`Directory`].
 #[derive(Debug, Clone)]
@@ -228,7 +230,8 @@ impl Directory {
     /// Keeps the keys of JWTs those of their issuer until `cancel`, where one is known. To run once.
     pub async fn follow_keys(&self, source: &dyn KeySource, cancel: CancellationToken) {
         if let Some(keys) = &self.jwt {
-            keys.follow(source, cancel).await;
+            let taken_back = || self.changes.send_modify(|count| *count += 1);
+            keys.follow(source, &taken_back, cancel).await;
         }
     }
 
@@ -241,10 +244,34 @@ impl Directory {
         }
     }
 
+    /// Whether the keys of JWTs could not be read lately: one that is not known may be good.
+    pub(crate) fn has_stale_keys(&self) -> bool {
+        self.jwt.as_ref().is_some_and(jwt::Keys::are_stale)
+    }
+
+    /// How far the clocks of issuers of JWTs may be ahead.
+    pub(crate) fn jwt_leeway(&self) -> Micros {
+        let leeway = self
+            .jwt
+            .as_ref()
+            .map_or_else(|| jwt::Settings::default().leeway, jwt::Keys::leeway);
+        jwt::micros(leeway)
+    }
+
     /// Encrypts secrets that must not stand in the log in clear.
     #[must_use]
     pub fn sealer(&self) -> Sealer {
         Sealer::new(self.settings.node_key.clone())
+    }
+
+    /// How many tokens a tenant has, and how many devices they name.
+    pub(crate) fn token_load(&self, tenant: &str) -> Load {
+        self.fold.read().tokens.load(tenant)
+    }
+
+    /// How many of a tenant's devices had tokens taken back.
+    pub(crate) fn devices_revoked(&self, tenant: &str) -> usize {
+        self.fold.read().devices_revoked(tenant)
     }
 
     /// The record of an API token.
@@ -252,15 +279,16 @@ impl Directory {
         self.fold.read().tokens.record(id)
     }
 
-    /// The records of API tokens, of one tenant or of all, newest first: at most `limit`, after the
-    /// one named.
+    /// The records of API tokens, of one tenant or of all, that are within these devices, newest first: at
+    /// most `limit`, after the one named.
     pub(crate) fn tokens(
         &self,
         tenant: Option<&str>,
+        devices: &Scope,
         after: Option<(Micros, &str)>,
         limit: usize,
     ) -> Vec<Token> {
-        self.fold.read().tokens.records(tenant, after, limit)
+        self.fold.read().tokens.records(tenant, devices, after, limit)
     }
 
     /// The time from which credentials of `subject` must be to be good; the earliest without a

@@ -21,12 +21,14 @@ use crate::{Denied, Principal};
 use claims::Claims;
 use follow::Fetches;
 
-pub(crate) use claims::principal;
+pub(crate) use claims::{micros, principal};
 pub use follow::{FetchError, KeySource};
 pub use keys::{Algorithm, Form, KeyError, KeySet};
 
 /// Begins the id of a principal that a JWT proved, and the subject of its revocation: `jwt:<sub>`.
 pub(crate) const SUBJECT_PREFIX: &str = "jwt:";
+/// The subject of a revocation of every JWT.
+pub(crate) const EVERYBODY: &str = "jwt:*";
 
 /// Settings of JWTs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +98,7 @@ impl Keys {
     pub(crate) fn prove(&self, token: &str, now: Micros) -> Result<Principal, Denied> {
         let set = self.set.load();
         let set = set.as_deref().ok_or(Denied::Unready)?;
-        let claims = signature::verified(set, token)?;
+        let (claims, key) = signature::verified(set, token)?;
         let claims = Claims::read(&claims).ok_or(Denied::Unknown)?;
         claims.check(&self.settings, now)?;
         let id = match &claims.subject {
@@ -108,10 +110,25 @@ impl Keys {
         Ok(principal(
             &id,
             tenant.name.as_deref(),
-            claims.realm(&tenant),
+            claims.realm(&tenant, key),
             claims.issued_at,
             claims.ends_at(&self.settings),
         ))
+    }
+
+    /// Whether what a key proved still holds: the issuer has it.
+    pub(crate) fn holds(&self, key: [u8; 8]) -> bool {
+        self.set.load().as_deref().is_some_and(|set| set.has(key))
+    }
+
+    /// Whether the keys are not those that the issuer has now, as far as is known: they could not be read.
+    pub(crate) fn are_stale(&self) -> bool {
+        self.fetches.borrow().failed
+    }
+
+    /// How far clocks may differ.
+    pub(crate) fn leeway(&self) -> Duration {
+        self.settings.leeway
     }
 
     /// Whether keys were read at all.

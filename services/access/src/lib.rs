@@ -17,5 +17,6 @@ pub use administration::Administration;
 pub use credential::{AdminToken, AdminTokenTooShort, NodeKey, Sealer};
 pub use directory::{Denied, Directory};
 pub use events::{Accepted, EventSink, Outcome, Rejection, Submission};
+pub use failures::network;
 pub use principal::{Principal, Proof, Scope, TenantError};
 pub use schemas::control::Role;

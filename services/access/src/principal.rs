@@ -293,6 +293,12 @@ impl Principal {
         }
     }
 
+    /// Whether it may manage what concerns every device of `tenant`, such as rules.
+    #[must_use]
+    pub fn may_administer_all(&self, tenant: &str) -> bool {
+        self.may_administer(tenant) && self.devices == Scope::All
+    }
+
     /// The tenant that a request is about: its own, or the one that `?tenant=` names.
     ///
     /// # Errors

@@ -15,6 +15,9 @@ use serde_json::{Map, Value};
 pub use order::CommandLimits;
 pub(crate) use order::Order;
 
+/// What whoever may send no command is told where a command has no status to say it with.
+pub(crate) const COMMAND_DENIED: &str = "Permission denied for command";
+
 /// Takes in the next older step, as the fold would have it: a command ends once, by its first end, moves
 /// only forward until then, and is what the step says that queued it.
 pub(crate) fn take_step(known: &mut HashMap<Box<str>, DeviceCommand>, event: &Event) {

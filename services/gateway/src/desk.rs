@@ -1,15 +1,15 @@
 //! Answers the requests of dialects that are no streams: does what their steps say, and nothing else.
 
 mod awaiting;
+mod room;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use access::http::authentication::authenticate_text;
 use access::http::{Attempt, Body, Handled, HttpService, Problem, Query, authenticate, read_body_metered};
-use access::{Directory, EventSink};
+use access::{Directory, EventSink, Principal};
 use async_trait::async_trait;
 use http::request::Parts;
 use http::{Request, Response};
@@ -17,9 +17,10 @@ use hyper::body::Incoming;
 use journal::Clock;
 
 use crate::dialect::Refusal;
-use crate::dialect::requests::{self, Do, Done, Requests, Step};
+use crate::dialect::requests::{self, Do, Done, Requests, Step, Then};
 use crate::engine::Engine;
 use crate::subscription::TenantScope;
+use room::{Held, Room, Sender};
 
 /// Limits of the desk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,14 @@ pub struct DeskSettings {
     pub body_within: Duration,
     /// Bytes of all bodies that are held at once; beyond that requests are answered 503.
     pub held_bytes_max: usize,
+    /// Those of one tenant, so that it leaves room to others.
+    pub held_tenant_bytes_max: usize,
+    /// Those that nobody answers for: who sent them stands in the body.
+    pub held_nameless_bytes_max: usize,
+    /// Those of one address of which nobody answers for.
+    pub held_address_bytes_max: usize,
+    /// Bodies longer than this are taken apart on a thread of their own.
+    pub inline_bytes_max: usize,
 }
 
 impl Default for DeskSettings {
@@ -35,6 +44,10 @@ impl Default for DeskSettings {
         Self {
             body_within: Duration::from_secs(30),
             held_bytes_max: 64 << 20,
+            held_tenant_bytes_max: 24 << 20,
+            held_nameless_bytes_max: 32 << 20,
+            held_address_bytes_max: 8 << 20,
+            inline_bytes_max: 64 << 10,
         }
     }
 }
@@ -45,7 +58,7 @@ const STEPS_MAX: usize = 1_000;
 /// The requests of every dialect.
 pub struct Desk {
     settings: DeskSettings,
-    held: AtomicUsize,
+    room: Arc<Room>,
     requests: Vec<Arc<dyn Requests>>,
     engine: Engine,
     directory: Arc<Directory>,
@@ -65,8 +78,8 @@ impl Desk {
         clock: Clock,
     ) -> Self {
         Self {
+            room: Arc::new(Room::new(&settings)),
             settings,
-            held: AtomicUsize::new(0),
             requests,
             engine,
             directory,
@@ -82,33 +95,78 @@ impl Desk {
         peer: IpAddr,
     ) -> Response<Body> {
         let (parts, body) = request.into_parts();
-        let mut held = Held { desk: self, bytes: 0 };
-        let (most, within) = (requests.body_bytes_max(), self.settings.body_within);
-        let body = match read_body_metered(body, most, within, |more| held.take(more)).await {
-            Ok(body) => body,
-            Err(error) => return requests.refuse(&Problem::from(error).into()),
+        let mut asked = Asked {
+            head: parts.clone(),
+            peer,
+            body: Some(body),
+            held: None,
         };
-        let head = parts.clone();
         let mut step = requests.begin(requests::Request {
             query: Query::parse(parts.uri.query()),
             parts,
-            body,
             now: (self.clock)(),
         });
         for _ in 0..STEPS_MAX {
             match step {
                 Step::Answer(response) => return response,
-                Step::Do(what, then) => step = then(self.act(what, &head, peer).await),
+                Step::Do(what, then) => {
+                    let done = self.act(what, &mut asked).await;
+                    match self.go_on(then, done, &mut asked.held).await {
+                        Ok(next) => step = next,
+                        Err(problem) => return requests.refuse(&problem.into()),
+                    }
+                }
             }
         }
-        tracing::error!(path = head.uri.path(), "a request takes too many steps");
+        tracing::error!(path = asked.head.uri.path(), "a request takes too many steps");
         requests.refuse(&Problem::unavailable("the request could not be answered", 1).into())
     }
 
-    async fn act(&self, what: Do, head: &Parts, peer: IpAddr) -> Done {
+    /// Goes on, with a long body on a thread of its own, so that it holds up no other request.
+    async fn go_on(&self, then: Then, done: Done, held: &mut Option<Held>) -> Result<Step, Problem> {
+        let is_long = matches!(&done, Done::Body(Ok(body)) if body.len() > self.settings.inline_bytes_max);
+        if !is_long {
+            return Ok(then(done));
+        }
+        // Its room goes along, and comes back: the body is there even when nobody waits any more.
+        let lent = held.take();
+        let work = tokio::task::spawn_blocking(move || (then(done), lent));
+        match work.await {
+            Ok((step, returned)) => {
+                *held = returned;
+                Ok(step)
+            }
+            Err(error) => {
+                tracing::error!(%error, "a body could not be taken apart");
+                Err(Problem::unavailable("the body could not be handled", 1))
+            }
+        }
+    }
+
+    /// Reads the body, within the room of whoever sends it.
+    async fn read(
+        &self,
+        asked: &mut Asked,
+        bytes_max: usize,
+        principal: Option<&Principal>,
+    ) -> Result<bytes::Bytes, Refusal> {
+        let Some(body) = asked.body.take() else {
+            return Err(Problem::unavailable("the body was read already", 1).into());
+        };
+        let sender = Sender::of(principal, asked.peer);
+        let held = asked.held.insert(self.room.held(sender));
+        let body = read_body_metered(body, bytes_max, self.settings.body_within, |more| held.take(more));
+        body.await.map_err(|error| Problem::from(error).into())
+    }
+
+    async fn act(&self, what: Do, asked: &mut Asked) -> Done {
+        let peer = asked.peer;
         match what {
+            Do::Body { bytes_max, principal } => {
+                Done::Body(self.read(asked, bytes_max, principal.as_deref()).await)
+            }
             Do::Authenticate(surface) => {
-                let attempt = Attempt::of(head, peer, (self.clock)());
+                let attempt = Attempt::of(&asked.head, peer, (self.clock)());
                 let proven = authenticate(&self.directory, surface, attempt).await;
                 Done::Principal(proven.map_err(Refusal::from))
             }
@@ -138,24 +196,14 @@ impl Desk {
     }
 }
 
-/// Room that the body of one request has.
-struct Held<'a> {
-    desk: &'a Desk,
-    bytes: usize,
-}
-
-impl Held<'_> {
-    fn take(&mut self, more: usize) -> bool {
-        let before = self.desk.held.fetch_add(more, Ordering::Relaxed);
-        self.bytes += more;
-        before + more <= self.desk.settings.held_bytes_max
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.desk.held.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
+/// A request that is being answered.
+struct Asked {
+    head: Parts,
+    peer: IpAddr,
+    /// The body, until it is read.
+    body: Option<Incoming>,
+    /// The room that it has.
+    held: Option<Held>,
 }
 
 #[async_trait]

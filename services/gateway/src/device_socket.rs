@@ -15,6 +15,7 @@ mod commands;
 mod frames;
 mod native;
 mod peers;
+mod right;
 mod session;
 pub mod settings;
 mod uplink;

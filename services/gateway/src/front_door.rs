@@ -16,6 +16,7 @@ pub mod settings;
 mod tasks;
 pub mod tls;
 mod via_hyper;
+mod watched;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -135,13 +135,12 @@ impl Native {
     }
 
     async fn caller(&self, request: &Request<Incoming>, peer: SocketAddr) -> Result<Caller, Problem> {
-        let headers = request.headers();
         let attempt = Attempt::of_request(request, peer.ip(), (self.clock)());
         let principal = authenticate(&self.directory, Surface::API, attempt).await?;
         let query = Query::parse(request.uri().query());
         let tenant = principal.resolve_tenant(query.get("tenant")?)?;
         let traced = request.extensions().get::<Traceparent>();
-        let sent = || headers.get("traceparent")?.to_str().ok().map(Into::into);
+        let sent = || Traceparent::sent(request.headers());
         Ok(Caller {
             traceparent: traced.map(|traced| traced.0.clone()).or_else(sent),
             principal,

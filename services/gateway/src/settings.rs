@@ -47,8 +47,10 @@ pub struct Settings {
     pub catch_up_bytes_per_s: u64,
     /// What commands may be that clients of dialects send.
     pub commands: CommandLimits,
-    /// Pages of snapshots read at the same time.
+    /// Pages of snapshots, and what else streams ask of the state, read at the same time.
     pub page_reads_max: usize,
+    /// Of them, those of one tenant.
+    pub page_reads_per_tenant_max: usize,
     /// Requests for pages that may wait.
     pub page_queue_max: usize,
     /// Documents in one page of a snapshot.
@@ -69,6 +71,11 @@ pub struct Settings {
     pub pings_unanswered_max: u8,
     /// A frame or message from a client, bytes.
     pub client_message_bytes_max: usize,
+    /// What the messages of one client may be to do in a second, in the long run: a device that it chooses or
+    /// lets go is 1, a message 16, and 16 bytes are 1. A client that sends more is read so much later.
+    pub client_work_per_s: u64,
+    /// The same at once.
+    pub client_work_burst: u64,
     /// Answers to a client that wait because it does not read; beyond, its frames are not read either.
     pub replies_max: usize,
     /// A client that takes no byte for this long is given up.
@@ -129,6 +136,7 @@ impl Default for Settings {
             catch_up_bytes_per_s: 64 << 20,
             commands: CommandLimits::default(),
             page_reads_max: 16,
+            page_reads_per_tenant_max: 8,
             page_queue_max: 4_096,
             page_documents: 64,
             snapshot_changed_max: 4_096,
@@ -139,6 +147,8 @@ impl Default for Settings {
             ping: Duration::from_secs(25),
             pings_unanswered_max: 2,
             client_message_bytes_max: 64 << 10,
+            client_work_per_s: 200_000,
+            client_work_burst: 4_096,
             replies_max: 64,
             stalled_max: Duration::from_secs(600),
             choice_window: Duration::from_secs(10),

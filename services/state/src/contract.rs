@@ -93,6 +93,7 @@ macro_rules! state_contract_tests {
             a_prefix_of_ids_is_found_while_a_device_has_it
             tenants_of_a_device_follow_writes_and_deletes
             devices_at_a_location_follow_moves_and_deletes
+            devices_at_a_location_are_found_by_tenant
             progress_that_was_never_set_is_none
             progress_is_read_as_it_was_set
             progress_never_goes_back

@@ -129,8 +129,14 @@ pub trait Documents: Send + Sync {
     /// The tenants that have a device named `device`.
     async fn tenants_of(&self, device: &str) -> Result<Vec<Box<str>>, StoreError>;
 
-    /// The devices whose location is named `location`.
-    async fn devices_at(&self, location: &str) -> Result<Vec<DeviceKey>, StoreError>;
+    /// The devices of a tenant, or of all, whose location is named `location`. At most `limit` are looked
+    /// at, with some that were there; whoever shares the name in another tenant costs a tenant nothing.
+    async fn devices_at(
+        &self,
+        tenant: Option<&str>,
+        location: &str,
+        limit: usize,
+    ) -> Result<Vec<DeviceKey>, StoreError>;
 }
 
 /// Counts of one tenant's devices in one partition.

@@ -195,3 +195,25 @@ async fn somebodys_tokens_are_revoked_by_their_subject() {
     assert_eq!(other.get("/v1/devices").await.status, 200);
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_of_an_issuer_whose_clock_is_ahead_are_revoked_too_and_all_at_once() {
+    let issuer = Issuer::new(Algorithm::Es256, "k1");
+    let (world, _dir) = world(&issuer, |_| {}).await;
+    let mut ahead = claims(TENANT, "customer", 60);
+    ahead["iat"] = json!(ahead["iat"].as_i64().expect("a time") + 20);
+    let mut other = ahead.clone();
+    other["sub"] = json!("somebody-else");
+    let (somebody, other) = (
+        bearer(&world, &issuer.sign(&ahead)),
+        bearer(&world, &issuer.sign(&other)),
+    );
+    assert_eq!(somebody.get("/v1/devices").await.status, 200);
+    let path = "/v1/tokens/jwt%3A6f1c9a52-somebody";
+    assert_eq!(world.node.api.delete(path).await.status, 204);
+    assert_eq!(somebody.get("/v1/devices").await.status, 401);
+    assert_eq!(other.get("/v1/devices").await.status, 200);
+    assert_eq!(world.node.api.delete("/v1/tokens/jwt%3A%2A").await.status, 204);
+    assert_eq!(other.get("/v1/devices").await.status, 401);
+    world.end().await;
+}

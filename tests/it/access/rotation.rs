@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use access::jwt::Algorithm;
 use tests::issuer::{Issuer, Published, jwks};
+use tests::stream::{Carrier, Ended, Streaming};
 use tests::wait::until;
 use tests::world::{TENANT, World};
 
@@ -119,5 +120,50 @@ async fn a_key_file_is_read_again_when_it_is_replaced() {
     std::fs::write(&file, &new.public).expect("written");
     assert_eq!(status(&world, &new).await, 200);
     assert_eq!(status(&world, &old).await, 401);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_key_proved_ends_when_the_issuer_takes_it_back() {
+    let issuer = Issuer::new(Algorithm::Es256, "only");
+    let published = Published::start(jwks(&[&issuer])).await;
+    let world = World::with(|config| {
+        config.jwt.jwks_url = Some(published.url.clone());
+        config.jwt.refresh_every = Duration::from_millis(100);
+    })
+    .await;
+    gets_in(&world, &issuer).await;
+    let api = world.admin.with_token(&issuer.token(TENANT, "customer", 3_600));
+    let stream = Streaming::open(&api, Carrier::WebSocket, "", None)
+        .await
+        .expect("a stream");
+    let events = Streaming::open(&api, Carrier::Sse, "", None)
+        .await
+        .expect("a stream");
+    published.publish(Some(jwks(&[])));
+    assert_eq!(stream.end().await.0, Ended::Closed(4401));
+    assert_eq!(events.end().await, (Ended::Eof, Some("fault".to_owned())));
+    assert_eq!(api.get("/v1/devices").await.status, 401);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_of_an_unknown_key_is_told_to_come_again_while_the_issuer_does_not_answer() {
+    let (known, new) = (
+        Issuer::new(Algorithm::Es256, "known"),
+        Issuer::new(Algorithm::Es256, "new"),
+    );
+    let published = Published::start(jwks(&[&known])).await;
+    let world = World::with(|config| {
+        config.jwt.jwks_url = Some(published.url.clone());
+        config.jwt.refresh_rest = Duration::from_millis(50);
+    })
+    .await;
+    gets_in(&world, &known).await;
+    published.publish(None);
+    assert_eq!(status(&world, &new).await, 503);
+    assert_eq!(status(&world, &known).await, 200);
+    published.publish(Some(jwks(&[&known, &new])));
+    gets_in(&world, &new).await;
     world.end().await;
 }

@@ -261,7 +261,7 @@ impl Documents for Port {
         Ok(Vec::new())
     }
 
-    async fn devices_at(&self, _: &str) -> Result<Vec<DeviceKey>, StoreError> {
+    async fn devices_at(&self, _: Option<&str>, _: &str, _: usize) -> Result<Vec<DeviceKey>, StoreError> {
         Ok(Vec::new())
     }
 }

@@ -9,8 +9,8 @@ use crate::{Principal, Role};
 /// Why a rule is not as was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleRefused {
-    /// Only those who administer the tenant do that.
-    #[error("only admin and system tokens manage alert rules")]
+    /// Only those who administer the tenant, and every device of it, do that.
+    #[error("only admin and system tokens that are not limited to devices manage alert rules")]
     Forbidden,
     /// The tenant has as many as it may.
     #[error("the tenant has {most} alert rules, and that is the most: delete one")]
@@ -32,7 +32,7 @@ impl Administration {
     /// # Errors
     /// When `actor` may not, the tenant has too many, or the log does not take it.
     pub async fn put_rule(&self, actor: &Principal, rule: Rule) -> Result<bool, RuleRefused> {
-        if !actor.may_administer(&rule.tenant) {
+        if !actor.may_administer_all(&rule.tenant) {
             return Err(RuleRefused::Forbidden);
         }
         if actor.role == Role::System {
@@ -58,7 +58,7 @@ impl Administration {
     /// # Errors
     /// When `actor` may not, or the log does not take it.
     pub async fn delete_rule(&self, actor: &Principal, tenant: &str, id: &str) -> Result<bool, RuleRefused> {
-        if !actor.may_administer(tenant) {
+        if !actor.may_administer_all(tenant) {
             return Err(RuleRefused::Forbidden);
         }
         if self.directory.rule(tenant, id).is_none() {

@@ -34,6 +34,12 @@ pub enum SessionRefused {
     /// More than a cookie holds.
     #[error("this credential says more than a cookie holds: use it as it is")]
     TooLong,
+    /// The credential, or its tenant, made too many a moment ago.
+    #[error("too many sessions in a minute")]
+    TooMany {
+        /// When there may be another.
+        retry_after_s: u64,
+    },
     /// It is no session that is to be ended.
     #[error("this is no session: nothing to end")]
     NoSession,
@@ -52,12 +58,21 @@ impl Administration {
         if actor.session.is_some() {
             return Err(SessionRefused::FromSession);
         }
+        let tenant = actor.tenant.clone().unwrap_or_default();
+        let now = self.now();
+        let over = self
+            .sessions_of
+            .count(actor.id.clone(), now)
+            .or_else(|| self.sessions_of_tenant.count(tenant, now));
+        if let Some(retry_after_s) = over {
+            return Err(SessionRefused::TooMany { retry_after_s });
+        }
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(|error| WriteError::Randomness {
             reason: error.to_string(),
         })?;
         let lifetime = Micros::try_from(self.settings.session_lifetime.as_micros()).unwrap_or(Micros::MAX);
-        let expires_at = self.now().saturating_add(lifetime);
+        let expires_at = now.saturating_add(lifetime);
         let session = self
             .directory
             .session(actor, expires_at, random)
@@ -80,17 +95,18 @@ impl Administration {
     pub async fn end_session(&self, actor: &Principal) -> Result<(), SessionRefused> {
         let session = actor.session.as_deref().ok_or(SessionRefused::NoSession)?;
         let now = self.now();
-        self.revoke(&session_subject(session), now).await?;
+        self.revoke(&session_subject(session), now, 0).await?;
         tracing::info!(session, by = %actor.id, "session ended");
         Ok(())
     }
 
-    /// Voids what was issued to `subject` until `now`.
-    pub(super) async fn revoke(&self, subject: &str, now: Micros) -> Result<(), WriteError> {
+    /// Voids what was issued to `subject` until `now`, also by a clock that is `ahead` so much.
+    pub(super) async fn revoke(&self, subject: &str, now: Micros, ahead: Micros) -> Result<(), WriteError> {
         let generation = self.layout.generation;
         let revocation = Control::Revocation(Revocation {
             subject: subject.into(),
-            not_before: now + 1, // what was issued in this very microsecond goes too
+            // What was issued in this very microsecond goes too.
+            not_before: now.saturating_add(ahead).saturating_add(1),
         });
         let moot = self
             .directory

@@ -60,6 +60,8 @@ pub(crate) enum Basis {
         tenant: Option<Box<str>>,
         roles: u8,
         ambiguous: bool,
+        /// Tells the key that proved it.
+        key: [u8; 8],
         issued_at: Option<Micros>,
         expires_at: Option<Micros>,
     },

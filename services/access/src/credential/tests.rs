@@ -75,6 +75,7 @@ fn a_session_says_what_was_signed() {
             tenant: Some("acme".into()),
             roles: 3,
             ambiguous: false,
+            key: [7; 8],
             issued_at: Some(5),
             expires_at: Some(9),
         },
@@ -124,6 +125,7 @@ fn a_session_that_no_cookie_holds_is_not_made() {
         tenant: None,
         roles: 0,
         ambiguous: false,
+        key: [7; 8],
         issued_at: None,
         expires_at: None,
     };

@@ -42,6 +42,8 @@ pub(crate) struct Fold {
     pub(crate) tokens: Tokens,
     pub(crate) tenants: FxHashMap<Box<str>, TenantEntry>,
     revocations: FxHashMap<Box<str>, Micros>,
+    /// How many of them are of devices, by tenant.
+    devices_revoked: FxHashMap<Box<str>, usize>,
     /// Those of sessions, by when the session ends: from then on, nobody needs them.
     sessions: BTreeSet<(Micros, Box<str>)>,
     /// Alert rules, by tenant and id. Who may do what does not depend on them.
@@ -69,6 +71,7 @@ impl Fold {
             tokens: Tokens::default(),
             tenants: FxHashMap::default(),
             revocations: FxHashMap::default(),
+            devices_revoked: FxHashMap::default(),
             sessions: BTreeSet::new(),
             rules: FxHashMap::default(),
             removed: FxHashSet::default(),
@@ -104,6 +107,11 @@ impl Fold {
     /// Credentials of `subject` issued before this are void.
     pub(crate) fn not_before(&self, subject: &str) -> Option<Micros> {
         self.revocations.get(subject).copied()
+    }
+
+    /// How many devices of a tenant have a revocation.
+    pub(crate) fn devices_revoked(&self, tenant: &str) -> usize {
+        self.devices_revoked.get(tenant).copied().unwrap_or_default()
     }
 
     /// Subjects of revocations that nobody needs any more at `now`: at most `most`.
@@ -160,6 +168,11 @@ impl Fold {
         if let Some(end) = session_end(&revocation.subject) {
             self.sessions.insert((end, revocation.subject.clone()));
         }
+        if !self.revocations.contains_key(&revocation.subject)
+            && let Some(tenant) = tenant_of(&revocation.subject)
+        {
+            *self.devices_revoked.entry(tenant.into()).or_default() += 1;
+        }
         let boundary = self.revocations.entry(revocation.subject).or_insert(Micros::MIN);
         if *boundary >= revocation.not_before {
             return Effect::Unchanged;
@@ -194,7 +207,14 @@ impl Fold {
                 if let Some(end) = session_end(subject) {
                     self.sessions.remove(&(end, subject.into()));
                 }
-                self.revocations.remove(subject).is_some()
+                let is_removed = self.revocations.remove(subject).is_some();
+                if is_removed
+                    && let Some(tenant) = tenant_of(subject)
+                    && let Some(count) = self.devices_revoked.get_mut(tenant)
+                {
+                    *count -= 1;
+                }
+                is_removed
             }
             Some(("rule", rule)) => {
                 self.remove_rule(rule);
@@ -209,6 +229,12 @@ impl Fold {
             Effect::Unchanged
         }
     }
+}
+
+/// The tenant of a revocation of a device.
+fn tenant_of(subject: &str) -> Option<&str> {
+    let (tenant, _) = subject.strip_prefix("device:")?.split_once('/')?;
+    Some(tenant)
 }
 
 #[cfg(test)]

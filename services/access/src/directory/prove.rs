@@ -36,7 +36,14 @@ impl Directory {
         let current = match principal.proof {
             // The fold had the record when the principal was made: it was revoked since.
             Proof::Token => fold.tokens.get(&principal.id).ok_or(Denied::Revoked)?.principal(),
-            Proof::Node | Proof::Device | Proof::Jwt(_) => {
+            Proof::Jwt(realm) => {
+                check_jwt(&fold, principal)?;
+                if !self.jwt.as_ref().is_some_and(|keys| keys.holds(realm.key)) {
+                    return Err(Denied::Revoked);
+                }
+                principal.clone()
+            }
+            Proof::Node | Proof::Device => {
                 check_revocation(&fold, &principal.id, principal.issued_at)?;
                 principal.clone()
             }
@@ -77,6 +84,7 @@ impl Directory {
                 tenant: principal.tenant.clone(),
                 roles: realm.roles.bits(),
                 ambiguous: realm.tenancy == Tenancy::Ambiguous,
+                key: realm.key,
                 issued_at: principal.issued_at,
                 expires_at: principal.expires_at,
             },
@@ -145,23 +153,30 @@ impl Directory {
                 }
                 Principal::system(ADMIN_TOKEN_ID)
             }
-            // An issuer that is believed no more has no sessions either.
-            Basis::Jwt { .. } if self.jwt.is_none() => return Err(Denied::Revoked),
             Basis::Jwt {
                 id,
                 tenant,
                 roles,
                 ambiguous,
+                key,
                 issued_at,
                 expires_at,
             } => {
+                // An issuer that is believed no more has no sessions either, nor has a key of its past.
+                let keys = self.jwt.as_ref().ok_or(Denied::Revoked)?;
+                if !keys.are_there() {
+                    return Err(Denied::Unready);
+                }
+                if !keys.holds(key) {
+                    return Err(Denied::UnknownKey);
+                }
                 let tenancy = match (&tenant, ambiguous) {
                     (Some(_), _) => Tenancy::Known,
                     (None, true) => Tenancy::Ambiguous,
                     (None, false) => Tenancy::Missing,
                 };
                 let roles = RealmRoles::from_bits(roles);
-                let realm = Realm { roles, tenancy };
+                let realm = Realm { roles, tenancy, key };
                 jwt::principal(&id, tenant.as_deref(), realm, issued_at, expires_at)
             }
         };
@@ -171,7 +186,12 @@ impl Directory {
 
     /// The principal, if it was neither revoked nor has expired.
     fn holds(&self, principal: Principal, now: Micros) -> Result<Principal, Denied> {
-        check_revocation(&self.fold.read(), &principal.id, principal.issued_at)?;
+        match principal.proof {
+            Proof::Jwt(_) => check_jwt(&self.fold.read(), &principal)?,
+            Proof::Node | Proof::Token | Proof::Device => {
+                check_revocation(&self.fold.read(), &principal.id, principal.issued_at)?;
+            }
+        }
         check_expiry(principal.expires_at, now)?;
         Ok(principal)
     }
@@ -204,6 +224,12 @@ fn check_revocation(fold: &Fold, subject: &str, issued_at: Option<Micros>) -> Re
         (Some(not_before), Some(issued_at)) if issued_at < not_before => Err(Denied::Revoked),
         (Some(_) | None, Some(_) | None) => Ok(()),
     }
+}
+
+/// A JWT is revoked with all others, too.
+fn check_jwt(fold: &Fold, principal: &Principal) -> Result<(), Denied> {
+    check_revocation(fold, jwt::EVERYBODY, principal.issued_at)?;
+    check_revocation(fold, &principal.id, principal.issued_at)
 }
 
 /// A session that was ended never holds again.

@@ -203,6 +203,7 @@ pub async fn authenticate(
     if outcome == Err(Refusal::Denied(Denied::UnknownKey)) && directory.has_newer_keys().await {
         outcome = judge(directory, surface, attempt);
     }
+    outcome = unless_stale(directory, outcome);
     outcome.map_err(|refusal| counted(directory, attempt.peer, attempt.now, refusal))
 }
 
@@ -221,7 +222,20 @@ pub async fn authenticate_text(
     if outcome == Err(Refusal::Denied(Denied::UnknownKey)) && directory.has_newer_keys().await {
         outcome = prove(directory, credential, now);
     }
+    outcome = unless_stale(directory, outcome);
     outcome.map_err(|refusal| counted(directory, peer, now, refusal))
+}
+
+/// A key that is not known may be the issuer's newest, as long as the issuer cannot be asked: that is no
+/// failure of whoever shows what it proves, and a browser would take a 401 for the last word.
+fn unless_stale(
+    directory: &Directory,
+    outcome: Result<Arc<Principal>, Refusal>,
+) -> Result<Arc<Principal>, Refusal> {
+    match outcome {
+        Err(Refusal::Denied(Denied::UnknownKey)) if directory.has_stale_keys() => Err(Refusal::Unready),
+        outcome => outcome,
+    }
 }
 
 /// Judges a request from memory: counts nothing and waits for nothing.

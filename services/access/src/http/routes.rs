@@ -315,6 +315,7 @@ impl From<TokenRefused> for Problem {
             }
             TokenRefused::Forbidden(message) => Self::forbidden(message),
             TokenRefused::NotFound => Self::not_found(refused.to_string()),
+            TokenRefused::TooMany(message) => Self::new(StatusCode::CONFLICT, message),
             TokenRefused::Tenant(refused) => refused.into(),
             TokenRefused::Log(error) => error.into(),
         }

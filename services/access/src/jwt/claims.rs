@@ -106,10 +106,11 @@ impl Claims {
         }
     }
 
-    pub(super) fn realm(&self, tenant: &Named) -> Realm {
+    pub(super) fn realm(&self, tenant: &Named, key: [u8; 8]) -> Realm {
         Realm {
             roles: self.roles,
             tenancy: tenant.tenancy,
+            key,
         }
     }
 }
@@ -182,6 +183,6 @@ fn roles(claims: &Map<String, Value>) -> RealmRoles {
     RealmRoles::from_words(roles.into_iter().flatten().filter_map(Value::as_str))
 }
 
-fn micros(duration: Duration) -> Micros {
+pub(crate) fn micros(duration: Duration) -> Micros {
     Micros::try_from(duration.as_micros()).unwrap_or(Micros::MAX)
 }

@@ -1,5 +1,5 @@
 //! Keeps the keys those of the issuer: read at the start, every so often, and when a token names a key
-//! that is not known. Whatever goes wrong, the keys that there are stay.
+//! that is not known. Whatever goes wrong, the keys that there are stay; what the issuer takes back goes.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::{KeySet, Keys};
+use super::{KeyError, KeySet, Keys};
 
 /// Why keys could not be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,19 +37,26 @@ pub(super) struct Fetches {
     count: u64,
     /// No attempt is made now, whoever asks.
     resting: bool,
-    /// Why the last one failed, if it did.
+    /// The last one brought no word of the issuer.
+    pub(super) failed: bool,
+    /// What is wrong, since the last one, if anything is.
     pub(super) trouble: Option<Arc<str>>,
 }
 
 impl Keys {
-    /// Reads keys from `source` until `cancel`. To run once.
-    pub async fn follow(&self, source: &dyn KeySource, cancel: CancellationToken) {
+    /// Reads keys from `source` until `cancel`, and says so when one is taken back. To run once.
+    pub async fn follow(
+        &self,
+        source: &dyn KeySource,
+        taken_back: &(dyn Fn() + Send + Sync),
+        cancel: CancellationToken,
+    ) {
         let work = async {
-            let mut good = self.refresh(source).await;
+            let mut good = self.refresh(source, taken_back).await;
             loop {
                 if good {
                     let asked = self.asked_within_the_period().await;
-                    good = self.refresh(source).await;
+                    good = self.refresh(source, taken_back).await;
                     if good && !asked {
                         continue;
                     }
@@ -59,7 +66,7 @@ impl Keys {
                 tokio::time::sleep(self.settings.refresh_rest).await;
                 self.fetches.send_modify(|fetches| fetches.resting = false);
                 if !good {
-                    good = self.refresh(source).await;
+                    good = self.refresh(source, taken_back).await;
                 }
             }
         };
@@ -92,31 +99,41 @@ impl Keys {
         )
     }
 
-    async fn refresh(&self, source: &dyn KeySource) -> bool {
+    async fn refresh(&self, source: &dyn KeySource, taken_back: &(dyn Fn() + Send + Sync)) -> bool {
         let settings = &self.settings;
-        let read = |bytes: Bytes| {
-            KeySet::read(settings.form, settings.algorithm, &bytes, settings.keys_max)
-                .map_err(|error| error.to_string())
-        };
-        let outcome = match source.fetch().await {
-            Ok(bytes) => read(bytes),
+        let read = |bytes: Bytes| KeySet::read(settings.form, settings.algorithm, &bytes, settings.keys_max);
+        let had = self.set.load_full();
+        let outcome = match source.fetch().await.map(read) {
+            Ok(Ok(set)) => Ok((set, None)),
+            // The issuer's own word, where it had keys before: it took them back.
+            Ok(Err(error @ KeyError::NoKey { .. })) if had.is_some() => {
+                Ok((KeySet::empty(), Some(error.to_string())))
+            }
+            Ok(Err(error)) => Err(error.to_string()),
             Err(error) => Err(error.reason),
         };
+        let failed = outcome.is_err();
         let trouble = match outcome {
-            Ok(set) => {
+            Ok((set, trouble)) => {
                 tracing::debug!(source = source.name(), keys = ?set, "keys of JWTs read");
+                let lost = had.is_some_and(|had| !set.has_all_of(&had));
                 self.set.store(Some(Arc::new(set)));
-                None
+                if lost {
+                    tracing::info!(source = source.name(), "a key of JWTs was taken back");
+                    taken_back();
+                }
+                trouble
             }
-            Err(reason) => {
-                tracing::warn!(source = source.name(), reason, "keys of JWTs could not be read");
-                Some(Arc::from(reason))
-            }
+            Err(reason) => Some(reason),
         };
+        if let Some(reason) = &trouble {
+            tracing::warn!(source = source.name(), reason, "no keys of JWTs could be read");
+        }
         let good = trouble.is_none();
         self.fetches.send_modify(|fetches| {
             fetches.count += 1;
-            fetches.trouble = trouble;
+            fetches.failed = failed;
+            fetches.trouble = trouble.map(Arc::from);
         });
         good
     }

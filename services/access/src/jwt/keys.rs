@@ -12,6 +12,8 @@ use jsonwebtoken::DecodingKey;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::credential::digest;
+
 /// RFC 7518, 3.2: a secret is at least as long as the hash.
 const SECRET_BYTES_MIN: usize = 32;
 /// RFC 7518, 3.3: an RSA key has 2,048 bits or more.
@@ -123,6 +125,17 @@ pub(super) struct Key {
     pub(super) id: Option<Box<str>>,
     pub(super) algorithm: Algorithm,
     pub(super) key: DecodingKey,
+    /// Tells it from others, whatever it is called.
+    pub(super) print: Print,
+}
+
+/// The beginning of a key's digest.
+pub(super) type Print = [u8; 8];
+
+fn print(material: &[&str]) -> Print {
+    let mut print = Print::default();
+    print.copy_from_slice(&digest(&material.join("."))[..size_of::<Print>()]);
+    print
 }
 
 /// Keys that were read together.
@@ -154,13 +167,28 @@ impl KeySet {
         }
     }
 
+    /// No key: what an issuer has that took all of them back.
+    pub(super) const fn empty() -> Self {
+        Self { keys: Vec::new() }
+    }
+
+    /// Whether the key of this print is among them.
+    pub(super) fn has(&self, print: Print) -> bool {
+        self.keys.iter().any(|key| key.print == print)
+    }
+
+    /// Whether every key of `other` is among them.
+    pub(super) fn has_all_of(&self, other: &Self) -> bool {
+        other.keys.iter().all(|key| self.has(key.print))
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether there is none, which [`Self::read`] never gives.
+    /// Whether there is none: the issuer took back the last.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
@@ -186,6 +214,7 @@ fn key(wanted: Option<Algorithm>, bytes: &[u8]) -> Result<Key, KeyError> {
             id: None,
             algorithm,
             key,
+            print: print(&[&STANDARD.encode(line(bytes))]),
         }),
     }
 }
@@ -291,7 +320,10 @@ impl Jwk {
         if self.alg.as_ref().is_some_and(|alg| alg != algorithm.word()) {
             return None;
         }
+        let material = [&self.n, &self.e, &self.x, &self.y, &self.k];
+        let material: Vec<&str> = material.into_iter().flatten().map(String::as_str).collect();
         Some(Key {
+            print: print(&material),
             id: self.kid,
             algorithm,
             key,

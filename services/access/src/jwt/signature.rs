@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::keys::{Algorithm, Key, KeySet};
+use super::keys::{Algorithm, Key, KeySet, Print};
 use crate::Denied;
 
 /// Of the header (RFC 7515, 4.1) what decides which key may prove the token.
@@ -19,11 +19,11 @@ struct Header<'a> {
     crit: Option<&'a RawValue>,
 }
 
-/// The claims of a token that one of `set` signed, as the bytes of their JSON.
+/// The claims of a token that one of `set` signed, as the bytes of their JSON, and which key did.
 ///
 /// # Errors
 /// [`Denied::UnknownKey`] where newer keys might prove it; [`Denied::Unknown`] where nothing could.
-pub(super) fn verified(set: &KeySet, token: &str) -> Result<Vec<u8>, Denied> {
+pub(super) fn verified(set: &KeySet, token: &str) -> Result<(Vec<u8>, Print), Denied> {
     let (message, signature) = token.rsplit_once('.').ok_or(Denied::Unknown)?;
     let (header, payload) = message.split_once('.').ok_or(Denied::Unknown)?;
     let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| Denied::Unknown);
@@ -39,7 +39,7 @@ pub(super) fn verified(set: &KeySet, token: &str) -> Result<Vec<u8>, Denied> {
     for key in set.keys.iter().filter(|key| may_prove(key, algorithm, kid)) {
         named |= key.id.is_some() && kid.is_some();
         if signed(key, message, signature) {
-            return decode(payload);
+            return decode(payload).map(|claims| (claims, key.print));
         }
     }
     // A key that the token names did not sign it: no newer one will have.

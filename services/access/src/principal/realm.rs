@@ -108,4 +108,6 @@ pub struct Realm {
     pub roles: RealmRoles,
     /// Whether it has a tenant.
     pub tenancy: Tenancy,
+    /// Tells the key that proved them: what it proved holds as long as the issuer has it.
+    pub key: [u8; 8],
 }

@@ -22,7 +22,7 @@ use super::commands::Told;
 use super::frames::{self, Step};
 use super::peers::Presence;
 use super::uplink::{Known, Up, Uplink};
-use super::{Device, Shared, commands};
+use super::{Device, Shared, commands, right};
 use crate::dialect::tongue::{Reply, Said};
 use crate::engine::Seat;
 
@@ -33,7 +33,7 @@ const PINGS_UNANSWERED_MAX: u32 = 2;
 
 /// Why a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     /// The device closed, or is gone.
     Device,
     /// We close, with this code.
@@ -96,18 +96,22 @@ impl Session {
             .max_frame_size(Some(bytes_max));
         let socket =
             WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
-        let place = shared.peers.enter(DeviceKey {
-            tenant: device.tenant.clone(),
-            device: device.id.clone(),
-        });
         let session = Self {
             known: Known::new(settings.commands_known_max),
             pings: AtomicU32::new(0),
             shared,
             device,
         };
-        let name = format!("{:032x}", rand::random::<u128>());
         let (mut sink, stream) = socket.split();
+        // What was revoked while this connection was made says nothing and replaces nobody.
+        if let Some(end) = right::lost(&session.shared, &session.device) {
+            return session.close(&mut sink, end).await;
+        }
+        let place = session.shared.peers.enter(DeviceKey {
+            tenant: session.device.tenant.clone(),
+            device: session.device.id.clone(),
+        });
+        let name = format!("{:032x}", rand::random::<u128>());
         let end = session.serve(&name, seat, &mut sink, stream, &place).await;
         place.falls_silent();
         session.close(&mut sink, end).await;
@@ -155,6 +159,7 @@ impl Session {
             let followed = commands::follow(&self.shared, &self.device, seat, name, &told);
             tokio::select! {
                 end = read => end,
+                end = right::until_lost(&self.shared, &self.device) => end,
                 code = followed => End::of_commands(code),
                 () = place.replaced.cancelled() => REPLACED,
                 () = self.shared.closing.cancelled() => RESTART,

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::frames::{self, Said, Step};
 use super::session::Frame;
-use super::{Device, Shared};
+use super::{Device, Shared, right};
 
 /// Attempts to append that a device came, before what it sends is taken.
 const CAME_FIRST_ATTEMPTS: usize = 5;
@@ -163,6 +163,10 @@ impl Uplink<'_> {
     /// Answers with what the connection said and the log did not take.
     async fn append(&self, batch: Vec<Up>, answers: &mpsc::Sender<Frame>) -> Vec<Up> {
         let mut owed = Vec::new();
+        // The connection is about to be closed: nothing of this was answered.
+        if right::lost(self.shared, self.device).is_some() {
+            return owed;
+        }
         let mut items = Vec::new();
         for item in batch.iter().flat_map(Up::items) {
             items.push(self.completed(item).await);

@@ -1,8 +1,11 @@
 //! The reading half of a dialect: what a client's messages, answers of the state, and time mean for one
 //! connection. Pure: it says what to do, and the session does it.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
+use access::Principal;
 use bytes::Bytes;
 use journal::{Micros, Offset, Partition};
 use schemas::Kind;
@@ -92,6 +95,13 @@ pub struct Message {
 pub enum Action {
     /// The stream shows this from now on, and [`Control::Updated`](super::Control) is told.
     Select(Selection),
+    /// The same for devices alone, of a selection that names its devices: at the cost of these.
+    Choose {
+        /// Shown too from now on.
+        add: Vec<Box<str>>,
+        /// Shown no more.
+        remove: Vec<Box<str>>,
+    },
     /// Goes to the client.
     Send(Message),
     /// Is looked up; the answer comes to [`Conversation::answer`]. One question at a time: the next is
@@ -136,8 +146,8 @@ pub enum Ask {
         /// At most so many.
         limit: usize,
     },
-    /// Send a command, which expires as any that does not say when. Whoever asks has seen to it that the
-    /// client may.
+    /// Send a command, which expires as any that does not say when. It may have waited: whether its
+    /// sender may is looked at again when it is sent.
     Command {
         /// To which device.
         device: Box<str>,
@@ -146,7 +156,7 @@ pub enum Ask {
         /// JSON text of its input.
         input: Option<Box<str>>,
         /// Who sends it.
-        by: Box<str>,
+        principal: Arc<Principal>,
     },
     /// One device, and from where its events go on: a little is waited until what the log holds now is
     /// in its document.
@@ -163,8 +173,16 @@ pub enum Ask {
     /// The tenants that have a device of that id, whoever asks: no more of it than that may be told to
     /// whom the tenants concern.
     TenantsOf(Box<str>),
-    /// The devices whose location has that id, of all tenants; as with [`Self::TenantsOf`].
-    DevicesAt(Box<str>),
+    /// The devices whose location has that id; of tenants that do not concern whoever asks as with
+    /// [`Self::TenantsOf`].
+    DevicesAt {
+        /// The location.
+        location: Box<str>,
+        /// Of these tenants; without, of all.
+        tenants: Option<Arc<BTreeSet<Box<str>>>>,
+        /// Devices that are looked at, of each tenant that is named, or of all.
+        limit: usize,
+    },
     /// The devices in scope, page by page; with filters those that pass one of them as they stand.
     Devices {
         /// Without: all.

@@ -102,13 +102,16 @@ fn tenant(principal: &Principal, query: &Query) -> Result<Box<str>, Refusal> {
     principal.resolve_tenant(named).map_err(|_| unauthorized())
 }
 
-/// Whether a device is within a principal's scope: for a user without a list of devices, none is.
+/// Whether a device is within a principal's scope.
 fn is_in_scope(principal: &Principal, device: &str) -> bool {
+    is_scoped(principal) && principal.devices.contains(device)
+}
+
+/// Whether any device is within it: for a user without a list of devices, none is.
+fn is_scoped(principal: &Principal) -> bool {
     match (principal.role, &principal.devices) {
         (Role::User, Scope::All) => false,
-        (Role::System | Role::Admin | Role::User | Role::Ingest | Role::Device, devices) => {
-            devices.contains(device)
-        }
+        (Role::System | Role::Admin | Role::User | Role::Ingest | Role::Device, _) => true,
     }
 }
 

@@ -16,14 +16,12 @@ use serde_json::value::RawValue;
 use super::{Answer, Ask, Refusal};
 use crate::commands::acting;
 
-/// A request as a dialect sees it.
+/// A request as a dialect sees it; its body is there to be read ([`Do::Body`]).
 pub struct Request {
     /// Its head.
     pub parts: Parts,
     /// Its query, decoded.
     pub query: Query,
-    /// Its whole body.
-    pub body: Bytes,
     /// The wall clock.
     pub now: Micros,
 }
@@ -65,6 +63,14 @@ pub enum Do {
     Await(Box<Await>),
     /// Count the streams under a dialect's cap.
     CountStreams(&'static str),
+    /// Read the body. To be done when it is known who sends it, wherever its head says so: what nobody
+    /// answers for has little room.
+    Body {
+        /// Bytes of the largest.
+        bytes_max: usize,
+        /// Who sends it; none where only the body itself says.
+        principal: Option<Arc<Principal>>,
+    },
 }
 
 /// A command that is sent and waited for.
@@ -114,6 +120,8 @@ pub enum Done {
     Ended(Waited),
     /// Of [`Do::CountStreams`].
     Count(usize),
+    /// Of [`Do::Body`].
+    Body(Result<Bytes, Refusal>),
 }
 
 impl Done {
@@ -124,7 +132,20 @@ impl Done {
     pub fn principal(self) -> Result<Arc<Principal>, Refusal> {
         match self {
             Self::Principal(principal) => principal,
-            Self::Answer(_) | Self::Outcomes(_) | Self::Ended(_) | Self::Count(_) => {
+            Self::Answer(_) | Self::Outcomes(_) | Self::Ended(_) | Self::Count(_) | Self::Body(_) => {
+                Err(Problem::unavailable("the request could not be answered", 1).into())
+            }
+        }
+    }
+
+    /// The body.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn body(self) -> Result<Bytes, Refusal> {
+        match self {
+            Self::Body(body) => body,
+            Self::Principal(_) | Self::Answer(_) | Self::Outcomes(_) | Self::Ended(_) | Self::Count(_) => {
                 Err(Problem::unavailable("the request could not be answered", 1).into())
             }
         }
@@ -135,7 +156,9 @@ impl Done {
     pub fn answer(self) -> Answer {
         match self {
             Self::Answer(answer) => answer,
-            Self::Principal(_) | Self::Outcomes(_) | Self::Ended(_) | Self::Count(_) => Answer::Unavailable,
+            Self::Principal(_) | Self::Outcomes(_) | Self::Ended(_) | Self::Count(_) | Self::Body(_) => {
+                Answer::Unavailable
+            }
         }
     }
 
@@ -144,7 +167,7 @@ impl Done {
     pub fn outcome(self) -> Option<Outcome> {
         match self {
             Self::Outcomes(mut outcomes) => outcomes.pop(),
-            Self::Principal(_) | Self::Answer(_) | Self::Ended(_) | Self::Count(_) => None,
+            Self::Principal(_) | Self::Answer(_) | Self::Ended(_) | Self::Count(_) | Self::Body(_) => None,
         }
     }
 }
@@ -198,15 +221,10 @@ pub trait Requests: Send + Sync + 'static {
     /// Whether this is one of them.
     fn takes(&self, method: &Method, path: &str) -> bool;
 
-    /// Bytes of the largest body.
-    fn body_bytes_max(&self) -> usize {
-        0
-    }
-
     /// The first step.
     fn begin(&self, request: Request) -> Step;
 
-    /// The answer when the body is larger, cut off or slow, or nothing answers.
+    /// The answer when nothing answers.
     fn refuse(&self, refusal: &Refusal) -> Response<Body> {
         refusal.problem.clone().into_response()
     }

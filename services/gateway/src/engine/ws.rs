@@ -85,23 +85,29 @@ pub(crate) enum Broken {
 #[derive(Default)]
 pub(crate) struct Input {
     bytes: Vec<u8>,
+    /// Up to where they were read.
+    read: usize,
     /// Fragments of a message, and whether it is text.
     message: Option<(bool, Vec<u8>)>,
 }
 
 impl Input {
     pub(crate) fn is_empty(&self) -> bool {
-        self.bytes.is_empty() && self.message.is_none()
+        self.bytes.len() == self.read && self.message.is_none()
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8]) {
+        // What is left moves once for all the frames that were read before it.
+        drop(self.bytes.drain(..self.read));
+        self.read = 0;
         self.bytes.extend_from_slice(bytes);
     }
 
     /// The next message, if it has come as a whole. `bytes_max` bounds a frame and a message.
     pub(crate) fn next(&mut self, bytes_max: usize) -> Result<Option<Message>, Broken> {
         loop {
-            let mut cursor = Cursor::new(&self.bytes[..]);
+            let bytes = &self.bytes[self.read..];
+            let mut cursor = Cursor::new(bytes);
             let parsed = FrameHeader::parse(&mut cursor).map_err(|_| Broken::Protocol)?;
             let Some((header, length)) = parsed else {
                 return Ok(None);
@@ -117,12 +123,13 @@ impl Input {
                 return Err(Broken::Protocol);
             }
             let start = usize::try_from(cursor.position()).map_err(|_| Broken::TooLong)?;
-            if self.bytes.len() < start + length {
+            let Some(payload) = bytes.get(start..start + length) else {
                 return Ok(None);
-            }
-            let mut payload: Vec<u8> = self.bytes.drain(..start + length).skip(start).collect();
-            if self.bytes.is_empty() {
-                self.bytes = Vec::new();
+            };
+            let mut payload = payload.to_vec();
+            self.read += start + length;
+            if self.read == self.bytes.len() {
+                (self.bytes, self.read) = (Vec::new(), 0);
             }
             for (byte, key) in payload.iter_mut().zip(mask.iter().cycle()) {
                 *byte ^= key;
@@ -208,6 +215,23 @@ mod tests {
         input.push(&frame[frame.len() - 1..]);
         assert_eq!(input.next(100), Ok(Some(Message::Text("hello".into()))));
         assert!(input.is_empty());
+    }
+
+    #[test]
+    fn what_comes_in_any_pieces_is_read_frame_by_frame() {
+        let frames = [client(0x81, b"a"), client(0x89, b""), client(0x81, b"bc")].concat();
+        for size in 1..=frames.len() {
+            let (mut input, mut said) = (Input::default(), Vec::new());
+            for piece in frames.chunks(size) {
+                input.push(piece);
+                while let Some(message) = input.next(100).unwrap() {
+                    said.push(message);
+                }
+            }
+            let text = |text: &str| Message::Text(text.into());
+            assert_eq!(said, [text("a"), Message::Ping(Vec::new()), text("bc")], "{size}");
+            assert!(input.is_empty());
+        }
     }
 
     #[test]

@@ -81,12 +81,28 @@ impl Caller {
             return Ok(());
         }
         if self.principal.covers(&self.tenant, device) {
-            return Err(Problem::forbidden(
-                "this credential may not do that: use an admin or system token, or one with the permission \"command\"",
-            ));
+            return Err(may_not_act());
         }
         Err(no_device())
     }
+
+    /// Whether the caller may act on any device.
+    pub(super) fn may_act_at_all(&self) -> Result<(), Problem> {
+        let everywhere = access::Principal {
+            devices: access::Scope::All,
+            ..(*self.principal).clone()
+        };
+        if everywhere.may_command(&self.tenant, "") {
+            return Ok(());
+        }
+        Err(may_not_act())
+    }
+}
+
+fn may_not_act() -> Problem {
+    Problem::forbidden(
+        "this credential may not do that: use an admin or system token, or one with the permission \"command\"",
+    )
 }
 
 pub(super) fn refused(rejection: &Rejection) -> Problem {

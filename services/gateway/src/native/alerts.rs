@@ -91,6 +91,8 @@ impl Native {
 
     pub(super) async fn settle_alert(&self, caller: &Caller, alert_id: &str, step: Step) -> Answer {
         caller.knows(&["device"])?;
+        // Nobody else learns which alerts there are.
+        caller.may_act_at_all()?;
         let named = caller.query.get("device")?;
         let found = self.find_alert(caller, alert_id, named).await?;
         let mut standing =

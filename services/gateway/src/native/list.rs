@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use query::{Filter, Memo};
 use schemas::Document;
 use schemas::json::write_document;
-use state::{DeviceKey, Filterable, Page, Stored};
+use state::{DeviceKey, Filterable, Stored};
 
 use super::answer::{page, store_problem};
 use super::{Answer, Caller, Native};
@@ -26,6 +26,7 @@ impl Native {
             filter: self.filter(caller)?,
             limit: caller.limit(&self.settings)?,
             looks_max: self.settings.list_documents_max,
+            bytes_max: self.settings.list_bytes_max,
         };
         let after = caller.page()?;
         let devices = match &caller.principal.devices {
@@ -42,10 +43,10 @@ impl Native {
         };
         Ok(page(
             "devices",
-            &found.documents,
+            &found.texts,
             found.next.as_deref(),
-            |stored, out| {
-                write_document(&stored.document, out);
+            |text, out| {
+                out.extend_from_slice(text);
             },
         ))
     }
@@ -71,10 +72,10 @@ impl Native {
         caller: &Caller,
         listing: &Listing,
         after: Option<&str>,
-    ) -> Result<Page, Problem> {
+    ) -> Result<Shown, Problem> {
         let placement = self.placement(&caller.tenant);
         let whole = listing.looks_at_once(self.settings.page_items);
-        let (mut found, mut looks, mut count) = (Page::default(), 0, whole);
+        let (mut found, mut looks, mut count) = (Shown::default(), 0, whole);
         found.next = after.map(Into::into);
         loop {
             let documents = &self.store.documents;
@@ -88,7 +89,7 @@ impl Native {
                 .await
                 .map_err(|error| store_problem(&error))?;
             looks += page.documents.len();
-            let wanted = listing.limit - found.documents.len();
+            let wanted = listing.limit - found.texts.len();
             let matches = |stored: &Stored| listing.matches(&stored.document);
             let mut beyond = (1..)
                 .zip(&page.documents)
@@ -99,10 +100,19 @@ impl Native {
                 count = last;
                 continue;
             }
-            found.documents.extend(page.documents.into_iter().filter(matches));
+            page.documents
+                .iter()
+                .filter(|stored| matches(stored))
+                .for_each(|stored| found.show(&stored.document));
             found.next = page.next;
-            count = whole;
-            if found.next.is_none() || found.documents.len() >= listing.limit || looks >= listing.looks_max {
+            let left = listing.limit.saturating_sub(found.texts.len());
+            // Without a filter all of them match.
+            count = if listing.filter.is_some() {
+                whole
+            } else {
+                whole.min(left).max(1)
+            };
+            if found.next.is_none() || found.is_full(listing) || looks >= listing.looks_max {
                 return Ok(found);
             }
         }
@@ -115,10 +125,10 @@ impl Native {
         listing: &Listing,
         devices: &BTreeSet<Box<str>>,
         after: Option<&str>,
-    ) -> Result<Page, Problem> {
+    ) -> Result<Shown, Problem> {
         let mut last = after.map(decode).transpose()?;
         let placement = self.placement(&caller.tenant);
-        let (mut found, mut looks) = (Page::default(), 0);
+        let (mut found, mut looks) = (Shown::default(), 0);
         loop {
             let from = last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
             let ids: Vec<&Box<str>> = devices
@@ -144,10 +154,10 @@ impl Native {
             for (id, stored) in ids.into_iter().zip(stored) {
                 looks += 1;
                 last = Some(id.clone());
-                found
-                    .documents
-                    .extend(stored.filter(|stored| listing.matches(&stored.document)));
-                if found.documents.len() >= listing.limit || looks >= listing.looks_max {
+                if let Some(stored) = stored.filter(|stored| listing.matches(&stored.document)) {
+                    found.show(&stored.document);
+                }
+                if found.is_full(listing) || looks >= listing.looks_max {
                     found.next = last.map(|id| URL_SAFE_NO_PAD.encode(id.as_bytes()).into());
                     return Ok(found);
                 }
@@ -163,6 +173,30 @@ struct Listing {
     limit: usize,
     /// Documents that it looks at at most: what lies behind comes with the next page.
     looks_max: usize,
+    /// Bytes of documents from which on it ends.
+    bytes_max: usize,
+}
+
+/// A page of a list, as far as it was found.
+#[derive(Default)]
+struct Shown {
+    /// Documents as JSON.
+    texts: Vec<Vec<u8>>,
+    bytes: usize,
+    next: Option<Box<str>>,
+}
+
+impl Shown {
+    fn show(&mut self, document: &Document) {
+        let mut text = Vec::new();
+        write_document(document, &mut text);
+        self.bytes += text.len();
+        self.texts.push(text);
+    }
+
+    fn is_full(&self, listing: &Listing) -> bool {
+        self.texts.len() >= listing.limit || self.bytes >= listing.bytes_max
+    }
 }
 
 impl Listing {
@@ -176,11 +210,11 @@ impl Listing {
         filters.iter().any(holds)
     }
 
-    /// Documents that are read together: with a filter few may match.
+    /// Documents that are read together, which are held together: with a filter few may match.
     fn looks_at_once(&self, usual: usize) -> usize {
         match &self.filter {
-            Some(_) => self.limit.max(usual).min(self.looks_max.max(1)),
-            None => self.limit,
+            Some(_) => usual.min(self.looks_max).max(1),
+            None => self.limit.min(usual).max(1),
         }
     }
 }

@@ -82,11 +82,11 @@ impl Native {
     }
 
     fn administers(&self, caller: &Caller) -> Result<(), Problem> {
-        if caller.principal.may_administer(&caller.tenant) {
+        if caller.principal.may_administer_all(&caller.tenant) {
             return Ok(());
         }
         Err(Problem::forbidden(
-            "only admin and system tokens manage alert rules",
+            "only admin and system tokens that are not limited to devices manage alert rules",
         ))
     }
 }

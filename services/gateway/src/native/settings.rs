@@ -14,6 +14,9 @@ pub struct NativeSettings {
     /// Documents that one request for a list looks at at most; a page whose filter few match may be empty,
     /// and say where the next begins.
     pub list_documents_max: usize,
+    /// Bytes of documents in one answer; those that are read together with the one that passes it are its
+    /// last, and the next page goes on behind them.
+    pub list_bytes_max: usize,
     /// What a filter may be.
     pub filters: query::Limits,
     /// How long `min_cursor` waits, where the request does not say, and at most.
@@ -40,6 +43,7 @@ impl Default for NativeSettings {
             page_items: 100,
             page_items_max: 1_000,
             list_documents_max: 10_000,
+            list_bytes_max: 8 << 20,
             filters: query::Limits::default(),
             wait_max: Duration::from_secs(5),
             applied_poll: Duration::from_millis(20),

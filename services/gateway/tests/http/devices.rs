@@ -315,3 +315,34 @@ async fn only_devices_connect_and_only_by_web_socket() {
     let answer = gateway.get_as(&device, "/v1/connect").await;
     assert_eq!(answer.status, 426, "{answer:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_whose_token_is_revoked_is_closed_also_while_the_state_does_not_answer() {
+    let options = Options {
+        stuck_state: true,
+        ..Options::default()
+    };
+    let gateway = Gateway::start(options).await;
+    let mut socket = connect(&gateway).await;
+    let event = |seq: u32| Message::text(format!(r#"{{"kind":"telemetry","seq":{seq}}}"#));
+    socket.send(event(1)).await.unwrap();
+    assert_eq!(next(&mut socket).await, json!({"ack": 1}));
+    gateway.revoke("device:acme/bus").await;
+    // It is too late for this one, whether it is read or not.
+    drop(socket.send(event(2)).await);
+    assert_eq!(closed_with(&mut socket).await, 4401);
+    appended(&gateway, |event| is_presence(event, false)).await;
+    let block = gateway.journal.reader.read(
+        Topic::Events,
+        journal::Placement::new("acme", 2, 4).of("bus"),
+        0,
+        1 << 20,
+    );
+    let records = block.await.unwrap().records;
+    let is_late = |event: &Event| event.seq == Some(2);
+    assert!(
+        !records
+            .iter()
+            .any(|record| is_late(&Event::decode(record.value.as_ref().unwrap()).unwrap()))
+    );
+}

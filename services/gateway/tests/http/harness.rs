@@ -1,5 +1,7 @@
 //! A gateway on a free port, and a client that shows every byte.
 
+mod fakes;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,10 +21,11 @@ use schemas::control::Layout;
 use state::{DeviceKey, Store, Write};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{RwLock, RwLockWriteGuard, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::sink::{Appending, Trouble};
+use fakes::Stuck;
 
 /// The system token of every test.
 pub(crate) const SYSTEM: &str = "a-token-of-more-than-thirty-two-characters";
@@ -43,7 +46,10 @@ pub(crate) struct Options {
     pub(crate) door: FrontDoorSettings,
     pub(crate) engine: Settings,
     pub(crate) open: OpenSettings,
+    pub(crate) native: NativeSettings,
     pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+    /// The state never says how far it is.
+    pub(crate) stuck_state: bool,
 }
 
 /// One gateway.
@@ -115,6 +121,8 @@ impl Base {
                 clock: Arc::clone(&clock),
                 trouble: watch::Sender::new(Trouble::None),
                 met: watch::Sender::new(0),
+                gate: RwLock::default(),
+                submissions: AtomicU64::default(),
             }),
             administration: Administration::new(settings, &journal, directory, Arc::clone(&clock)),
             journal,
@@ -160,9 +168,9 @@ impl Base {
         }))
     }
 
-    fn native(&self) -> Native {
+    fn native(&self, settings: NativeSettings) -> Native {
         Native::new(
-            NativeSettings::default(),
+            settings,
             self.journal.clone(),
             self.store.clone(),
             Arc::clone(&self.administration),
@@ -176,8 +184,12 @@ impl Gateway {
     pub(crate) async fn start(options: Options) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let cancel = CancellationToken::new();
-        let base = Base::open(dir.path(), &cancel).await;
+        let mut base = Base::open(dir.path(), &cancel).await;
+        if options.stuck_state {
+            base.store.progress = Arc::new(Stuck);
+        }
         let engine = base.engine(options.engine);
+        engine.append_through(Arc::clone(&base.sink) as _);
         let sockets = base.sockets(&engine);
         let streams = Streams::new(
             options.open,
@@ -190,7 +202,7 @@ impl Gateway {
             settings: options.door,
             streams: Some(Arc::new(streams)),
             services: vec![
-                Arc::new(base.native()),
+                Arc::new(base.native(options.native)),
                 Arc::clone(&sockets) as _,
                 Arc::new(SchemaRegistry),
             ],
@@ -262,6 +274,44 @@ impl Gateway {
             source: 1,
         };
         self.store.documents.write(vec![write]).await.unwrap();
+    }
+
+    /// Nothing is appended while this is held.
+    pub(crate) async fn hold_appends(&self) -> RwLockWriteGuard<'_, ()> {
+        self.sink.gate.write().await
+    }
+
+    /// Submissions that came so far.
+    pub(crate) fn submissions(&self) -> u64 {
+        self.sink.submissions.load(Ordering::SeqCst)
+    }
+
+    /// Makes a token, and answers with its id and its credential.
+    pub(crate) async fn named_token(&self, members: serde_json::Value) -> (String, String) {
+        let members = serde_json::from_value(members).unwrap();
+        let issued = self
+            .administration
+            .create_token(&Principal::system("test"), members)
+            .await
+            .unwrap();
+        (issued.token.0.id.into(), issued.credential)
+    }
+
+    /// Changes a token.
+    pub(crate) async fn change(&self, id: &str, members: serde_json::Value) {
+        let members = serde_json::from_value(members).unwrap();
+        self.administration
+            .change_token(&Principal::system("test"), id, members)
+            .await
+            .unwrap();
+    }
+
+    /// Takes back what was issued.
+    pub(crate) async fn revoke(&self, id: &str) {
+        self.administration
+            .revoke_token(&Principal::system("test"), id)
+            .await
+            .unwrap();
     }
 
     /// A new token.

@@ -2,6 +2,8 @@
 //! engine, all in one process.
 
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod devices;
 #[cfg(test)]
 mod door;

@@ -1,6 +1,7 @@
 //! Where events of tests go: into the log, unless there is trouble.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use access::events::{Accepted, EventSink, Outcome, Reason, Rejection, Submission, record};
@@ -8,7 +9,7 @@ use access::{Directory, Principal};
 use async_trait::async_trait;
 use journal::{Clock, Journal};
 use schemas::{Event, json};
-use tokio::sync::watch;
+use tokio::sync::{RwLock, watch};
 
 /// Nothing here takes longer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -31,6 +32,10 @@ pub(crate) struct Appending {
     pub(crate) trouble: watch::Sender<Trouble>,
     /// Submissions that met it.
     pub(crate) met: watch::Sender<usize>,
+    /// While it is held, nothing is appended.
+    pub(crate) gate: RwLock<()>,
+    /// Submissions that came.
+    pub(crate) submissions: AtomicU64,
 }
 
 impl Appending {
@@ -59,6 +64,8 @@ impl Appending {
 #[async_trait]
 impl EventSink for Appending {
     async fn submit(&self, principal: &Principal, submission: Submission) -> Vec<Outcome> {
+        self.submissions.fetch_add(1, Ordering::SeqCst);
+        let _open = self.gate.read().await;
         if self.meets_trouble().await {
             let away = Rejection {
                 error: "the log is away".to_owned(),

@@ -228,8 +228,13 @@ impl Documents for Noting {
         self.inner.tenants_of(device).await
     }
 
-    async fn devices_at(&self, location: &str) -> Result<Vec<DeviceKey>, StoreError> {
-        self.inner.devices_at(location).await
+    async fn devices_at(
+        &self,
+        tenant: Option<&str>,
+        location: &str,
+        limit: usize,
+    ) -> Result<Vec<DeviceKey>, StoreError> {
+        self.inner.devices_at(tenant, location, limit).await
     }
 }
 

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 use tests::api::{Answer, Api};
+use tests::raw::Raw;
+use tests::wait::within;
 use tests::world::{TENANT, World};
 
 use super::{connected, metrics};
@@ -226,5 +228,57 @@ async fn a_batch_is_judged_message_by_message() {
         post(&world.admin, "/ingest/v1/batch", "", &none).await.status,
         400
     );
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_is_refused_before_its_body_comes_when_its_token_is_no_good() {
+    let world = World::start().await;
+    let head = format!(
+        "POST {} HTTP/1.1\r\nHost: test\r\nX-Provision-Token: nonsense\r\nContent-Length: 60000\r\n\r\n",
+        path("bus", "telemetry")
+    );
+    let mut sender = Raw::send(&world.admin, head.as_bytes()).await;
+    let answer = sender.until("TOKEN_INVALID").await;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_of_strangers_leave_room_for_who_is_known() {
+    let world = World::with(|config| {
+        config.desk.held_bytes_max = 64 << 10;
+        config.desk.held_nameless_bytes_max = 32 << 10;
+        config.desk.held_address_bytes_max = 32 << 10;
+    })
+    .await;
+    let token = world
+        .admin
+        .token(&json!({"role": "device", "devices": ["bus"]}))
+        .await;
+    // Strangers send all that is taken of them, and then no more.
+    let stalled = format!(
+        "POST /ingest/v1/batch HTTP/1.1\r\nHost: test\r\nContent-Length: 500000\r\n\r\n{}",
+        " ".repeat(8 << 10)
+    );
+    let mut strangers = Vec::new();
+    for _ in 0..4 {
+        strangers.push(Raw::send(&world.admin, stalled.as_bytes()).await);
+    }
+    within("the strangers' room is taken", async {
+        let batch = json!({"messages": [message(1)]});
+        while post(&world.admin, "/ingest/v1/batch", "", &batch).await.status != 503 {}
+    })
+    .await;
+    let mut known = message(1);
+    known["version"] = json!("1".repeat(20 << 10));
+    let answer = post(&world.admin, &path("bus", "telemetry"), &token, &known).await;
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    drop(strangers);
+    within("the room is given back", async {
+        let batch = json!({"messages": [message(1)]});
+        while post(&world.admin, "/ingest/v1/batch", "", &batch).await.status != 400 {}
+    })
+    .await;
     world.end().await;
 }

@@ -1,7 +1,7 @@
 //! `/v1/session`: a cookie for a browser, under every name that a dialect knows.
 
 use ::http::header::{CACHE_CONTROL, SET_COOKIE};
-use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use super::AdministrationService;
 use crate::Denied;
@@ -86,6 +86,10 @@ impl From<SessionRefused> for Problem {
     fn from(refused: SessionRefused) -> Self {
         match refused {
             SessionRefused::FromSession | SessionRefused::NoBasis => Self::forbidden(refused.to_string()),
+            SessionRefused::TooMany { retry_after_s } => {
+                let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, refused.to_string());
+                problem.retry_after(retry_after_s)
+            }
             SessionRefused::TooLong | SessionRefused::NoSession => Self::bad_request(refused.to_string()),
             SessionRefused::Log(error) => error.into(),
         }

@@ -46,6 +46,8 @@ struct World {
     new: Issuer,
     source: Arc<Source>,
     keys: Arc<Keys>,
+    /// How often it was said that keys were taken back.
+    lost: Arc<AtomicUsize>,
     _follower: tokio::task::JoinSet<()>,
 }
 
@@ -60,12 +62,22 @@ impl World {
         let keys = Arc::new(Keys::new(Settings::default()));
         let mut follower = tokio::task::JoinSet::new();
         let (followed, from) = (Arc::clone(&keys), Arc::clone(&source));
-        follower.spawn(async move { followed.follow(from.as_ref(), CancellationToken::new()).await });
+        let lost = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&lost);
+        follower.spawn(async move {
+            let taken_back = || {
+                count.fetch_add(1, Ordering::Relaxed);
+            };
+            followed
+                .follow(from.as_ref(), &taken_back, CancellationToken::new())
+                .await;
+        });
         Self {
             old,
             new,
             source,
             keys,
+            lost,
             _follower: follower,
         }
     }
@@ -124,12 +136,13 @@ async fn unknown_keys_have_them_read_so_often_only() {
 async fn whatever_fails_the_keys_that_there_are_stay() {
     let world = World::new(|source, old| source.holds(&[old]));
     world.pass(Duration::ZERO).await;
-    for broken in [None, Some("<html>".to_owned()), Some(r#"{"keys":[]}"#.to_owned())] {
+    for broken in [None, Some("<html>".to_owned()), Some(r#"{"keys":7}"#.to_owned())] {
         *world.source.answer.lock() = broken;
         world.pass(Duration::from_secs(700)).await;
         assert!(world.proves(&world.old));
-        assert!(world.keys.trouble().is_some());
+        assert!(world.keys.trouble().is_some() && world.keys.are_stale());
     }
+    assert_eq!(world.lost.load(Ordering::Relaxed), 0);
     world.source.holds(&[&world.new]);
     world.pass(Duration::from_secs(10)).await;
     assert!(world.proves(&world.new));
@@ -144,4 +157,34 @@ async fn keys_that_could_not_be_read_at_the_start_are_tried_again_soon() {
     world.source.holds(&[&world.old]);
     world.pass(Duration::from_secs(10)).await;
     assert!(world.proves(&world.old));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_issuer_that_takes_its_last_key_back_is_believed() {
+    let world = World::new(|source, old| source.holds(&[old]));
+    world.pass(Duration::ZERO).await;
+    let proven = world.keys.prove(&world.old.token(&customer()), NOW).unwrap();
+    let key = proven.realm().unwrap().key;
+    assert!(world.keys.holds(key));
+    world.source.holds(&[]);
+    world.pass(Duration::from_secs(600)).await;
+    assert!(!world.proves(&world.old) && !world.keys.holds(key));
+    assert_eq!(world.lost.load(Ordering::Relaxed), 1);
+    assert!(world.keys.trouble().is_some() && !world.keys.are_stale());
+    // And it is asked again soon.
+    world.source.holds(&[&world.new]);
+    world.pass(Duration::from_secs(10)).await;
+    assert!(world.proves(&world.new));
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_said_when_a_key_is_taken_back_and_not_when_one_comes() {
+    let world = World::new(|source, old| source.holds(&[old]));
+    world.pass(Duration::ZERO).await;
+    world.source.holds(&[&world.old, &world.new]);
+    world.pass(Duration::from_secs(600)).await;
+    assert_eq!(world.lost.load(Ordering::Relaxed), 0);
+    world.source.holds(&[&world.new]);
+    world.pass(Duration::from_secs(600)).await;
+    assert_eq!(world.lost.load(Ordering::Relaxed), 1);
 }

@@ -157,8 +157,12 @@ impl Dialect for One {
         reset(look, control, cursor, out)
     }
 
+    /// Whoever sees nobody there any more has lost the location.
     fn admits(&self, subscription: &Subscription, principal: &Principal) -> bool {
-        admits(&subscription.selection.tenant, principal, LOCATIONS)
+        let there = &subscription.selection.devices;
+        let sees_any = |principal: &Principal| !there.within(&principal.devices).is_empty();
+        let is_lost = sees_any(&subscription.principal) && !sees_any(principal);
+        !is_lost && admits(&subscription.selection.tenant, principal, LOCATIONS)
     }
 
     fn rescope(&self, subscription: &Subscription, principal: &Principal) -> Selection {
@@ -329,7 +333,11 @@ mod tests {
             .into_iter()
             .filter_map(|action| match action {
                 Action::Ask(ask) => Some(ask),
-                Action::Select(_) | Action::Send(_) | Action::Timer(_) | Action::Close(_) => None,
+                Action::Select(_)
+                | Action::Choose { .. }
+                | Action::Send(_)
+                | Action::Timer(_)
+                | Action::Close(_) => None,
             })
             .collect();
         let of = |tenant: &str| Ask::Within {

@@ -16,6 +16,9 @@ use crate::dialect::{Answer, Ask, Asked, Dialect, Opening, Refusal};
 use crate::open::parameters::{BadParameter, from};
 use crate::subscription::{DeviceSet, KindSet, Selection, TenantScope, Told, View};
 
+/// Devices that are looked at for those at a location.
+const DEVICES_AT_MAX: usize = 10_000;
+
 /// Updates of the commands of one device.
 pub(super) fn commands(asked: &Asked<'_>, device: Box<str>) -> Result<Opening, Refusal> {
     let principal = Arc::clone(asked.principal);
@@ -72,8 +75,18 @@ pub(super) fn location(asked: &Asked<'_>, location: Box<str>) -> Result<Opening,
     let named = named(asked)?;
     let mut opening = opening(asked, View::Devices, &[], told, Arc::new(One))?;
     opening.conversation = Box::new(Places::of(location.clone()));
+    let tenants = match &named {
+        Some(named) => Some(Arc::new(BTreeSet::from([named.clone()]))),
+        None if principal.is_superuser() => None,
+        None => Some(Arc::clone(&principal.organizations)),
+    };
+    let ask = Ask::DevicesAt {
+        location,
+        tenants,
+        limit: DEVICES_AT_MAX,
+    };
     opening.question = Some((
-        Ask::DevicesAt(location),
+        ask,
         Box::new(move |opening, answer| {
             let Answer::Places(keys) = answer else {
                 return Err(unavailable());

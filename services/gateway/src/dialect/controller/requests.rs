@@ -60,20 +60,18 @@ impl Requests for Controller {
         }
     }
 
-    fn body_bytes_max(&self) -> usize {
-        self.limits.body_bytes_max
-    }
-
     fn begin(&self, request: Request) -> Step {
         let Some(resource) = Resource::read(request.parts.uri.path()) else {
             return refused(&not_found());
         };
         let limits = self.limits.clone();
         match resource {
-            Resource::Coordinates(device) => coordinates::begin(device, request, self.registration_required),
+            Resource::Coordinates(device) => {
+                coordinates::begin(device, request, limits.body_bytes_max, self.registration_required)
+            }
             Resource::Commands(device) if request.parts.method == Method::POST => {
                 enter(request, device, COMMANDS, move |request, found| {
-                    commands::create(&request, found, &limits)
+                    Ok(commands::create(request, found, limits))
                 })
             }
             Resource::Commands(device) => enter(request, device, DEVICES, move |request, found| {

@@ -156,7 +156,11 @@ fn updates_only_go_forward_and_end_once() {
         let actions = updates.record(&step(id, status), &at);
         let frame = actions.into_iter().find_map(|action| match action {
             Action::Send(message) => serde_json::from_slice::<Value>(&message.text).ok(),
-            Action::Select(_) | Action::Ask(_) | Action::Timer(_) | Action::Close(_) => None,
+            Action::Select(_)
+            | Action::Choose { .. }
+            | Action::Ask(_)
+            | Action::Timer(_)
+            | Action::Close(_) => None,
         });
         let found = frame.as_ref().map(|frame| frame["data"]["status"].clone());
         assert_eq!(found, shown.map(Value::from), "{id} {status:?}");

@@ -62,7 +62,9 @@ fn say(message: &str, before: Filters) -> (Option<Vec<String>>, Option<Value>) {
                 filters = Some(chosen.iter().map(|filter| filter.text().to_owned()).collect());
             }
             Action::Send(message) => said = serde_json::from_slice(&message.text).ok(),
-            Action::Ask(_) | Action::Timer(_) | Action::Close(_) => panic!("no such thing"),
+            Action::Choose { .. } | Action::Ask(_) | Action::Timer(_) | Action::Close(_) => {
+                panic!("no such thing")
+            }
         }
     }
     (filters, said)

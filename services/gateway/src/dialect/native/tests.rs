@@ -232,7 +232,9 @@ fn selected(view: View, text: &str) -> Result<Selection, String> {
     match Native::default().text(text, &at).pop() {
         Some(Action::Select(selection)) => Ok(selection),
         Some(Action::Send(message)) => Err(String::from_utf8_lossy(&message.text).into_owned()),
-        Some(Action::Ask(_) | Action::Timer(_) | Action::Close(_)) | None => Err(String::new()),
+        Some(Action::Choose { .. } | Action::Ask(_) | Action::Timer(_) | Action::Close(_)) | None => {
+            Err(String::new())
+        }
     }
 }
 

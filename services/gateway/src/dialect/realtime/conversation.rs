@@ -9,10 +9,10 @@ use schemas::{Body, Micros};
 use serde_json::{Map, Value, json};
 
 use super::{frames, is_in_scope};
+use crate::commands::COMMAND_DENIED;
 use crate::dialect::text::quoted;
 use crate::dialect::{Action, Answer, Ask, Conversation, Moment};
 use crate::engine::LogRecord;
-use crate::subscription::{DeviceSet, Selection};
 
 /// One client.
 #[derive(Default)]
@@ -37,15 +37,13 @@ impl Conversation for Talk {
         let nothing = Map::new();
         let message = message.as_object().unwrap_or(&nothing);
         match message.get("type").and_then(Value::as_str) {
-            Some("subscribe") => choose(message, "subscribed", at, |chosen, ids| chosen.extend(ids)),
+            Some("subscribe") => choose(message, true, at),
             Some("unsubscribe") => {
-                let actions = choose(message, "unsubscribed", at, |chosen, ids| {
-                    for id in ids {
-                        chosen.remove(&id);
+                let actions = choose(message, false, at);
+                if let Some(Action::Choose { remove, .. }) = actions.first() {
+                    for device in remove {
+                        self.told.remove(device);
                     }
-                });
-                if let Some(Action::Select(selection)) = actions.first() {
-                    self.told.retain(|device, _| selection.devices.contains(device));
                 }
                 actions
             }
@@ -128,7 +126,7 @@ impl Talk {
         }
         let tenant = at.subscription.selection.tenant.name().unwrap_or_default();
         if !principal.may_command(tenant, device) {
-            return vec![error("Permission denied for command")];
+            return vec![error(COMMAND_DENIED)];
         }
         self.commands.push_back(Sent {
             device: device.into(),
@@ -138,7 +136,7 @@ impl Talk {
             device: device.into(),
             command_type: command.into(),
             input: message.get("params").map(|params| params.to_string().into()),
-            by: principal.id.clone(),
+            principal: Arc::clone(principal),
         })]
     }
 }
@@ -149,12 +147,7 @@ fn status_of(device: &str, is_online: bool, at: Micros, cursor: Option<&str>) ->
 
 /// Changes the devices that are chosen by those of a message that are in scope. Only the scope is
 /// checked: a device may be provisioned later.
-fn choose(
-    message: &Map<String, Value>,
-    answer: &str,
-    at: &Moment<'_>,
-    change: impl FnOnce(&mut BTreeSet<Box<str>>, Vec<Box<str>>),
-) -> Vec<Action> {
+fn choose(message: &Map<String, Value>, yes: bool, at: &Moment<'_>) -> Vec<Action> {
     let ids = match ids(message) {
         Ok(ids) => ids,
         Err(mistake) => return vec![error(mistake)],
@@ -162,24 +155,22 @@ fn choose(
     let principal = &at.subscription.principal;
     let may = |id: &str| check_device(id).is_ok() && is_in_scope(principal, id);
     let (granted, refused): (Vec<Box<str>>, Vec<Box<str>>) = ids.into_iter().partition(|id| may(id));
-    let selection = &at.subscription.selection;
-    let mut chosen = match &selection.devices {
-        DeviceSet::Set(chosen) => BTreeSet::clone(chosen),
-        DeviceSet::All => BTreeSet::new(),
-    };
-    change(&mut chosen, granted.clone());
-    if chosen.len() > at.devices_max {
+    let chosen = &at.subscription.selection.devices;
+    let come = granted.iter().filter(|id| !chosen.contains(id)).count();
+    if yes && chosen.len().unwrap_or_default() + come > at.devices_max {
         let most = at.devices_max;
         return vec![error(&format!(
             "A connection may subscribe to {most} hardwareIds at most"
         ))];
     }
-    let selection = Selection {
-        devices: DeviceSet::Set(Arc::new(chosen)),
-        ..selection.clone()
-    };
+    let answer = if yes { "subscribed" } else { "unsubscribed" };
     let told = json!({"type": answer, "hardwareIds": granted}).to_string();
-    let mut actions = vec![Action::Select(selection), Action::send(told)];
+    let (add, remove) = if yes {
+        (granted, Vec::new())
+    } else {
+        (Vec::new(), granted)
+    };
+    let mut actions = vec![Action::Choose { add, remove }, Action::send(told)];
     if !refused.is_empty() {
         actions.push(denied(&refused));
     }

@@ -1,11 +1,15 @@
 //! Frames of the realtime dialect.
 
+use std::sync::Arc;
+
+use access::Principal;
 use schemas::event::{Lock, LockSource};
 use schemas::{Body, Event, Micros};
 
+use super::is_scoped;
 use crate::dialect::text::{quoted, reset_members, time};
 use crate::dialect::{Control, Dialect, Item, Look};
-use crate::subscription::Transport;
+use crate::subscription::{DeviceSet, Selection, Subscription, Transport};
 
 /// Writes telemetry and locks.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,6 +32,18 @@ impl Dialect for Frames {
         let cursor = look.cursors.then_some(cursor);
         out.extend_from_slice(frame(kind, &members, cursor).as_bytes());
         true
+    }
+
+    /// A user who has no list of devices any more has none here.
+    fn rescope(&self, subscription: &Subscription, principal: &Principal) -> Selection {
+        let mut selection = subscription.selection.clone();
+        if let DeviceSet::Set(devices) = &selection.devices
+            && !is_scoped(principal)
+            && !devices.is_empty()
+        {
+            selection.devices = DeviceSet::Set(Arc::default());
+        }
+        selection
     }
 
     fn control(

@@ -48,7 +48,9 @@ impl Requests for Realtime {
                 Err(refusal) => Step::Answer(refuse(&refusal)),
             },
             Done::Principal(Err(refusal)) => Step::Answer(refuse(&refusal)),
-            Done::Answer(_) | Done::Outcomes(_) | Done::Ended(_) | Done::Count(_) => unavailable(),
+            Done::Answer(_) | Done::Outcomes(_) | Done::Ended(_) | Done::Count(_) | Done::Body(_) => {
+                unavailable()
+            }
         })
     }
 
@@ -129,9 +131,12 @@ impl Search {
         };
         Step::then(Do::ask(&self.tenant, principal, ask), move |done| match done {
             Done::Answer(Answer::History(page)) => self.take(page),
-            Done::Answer(_) | Done::Principal(_) | Done::Outcomes(_) | Done::Ended(_) | Done::Count(_) => {
-                unavailable()
-            }
+            Done::Answer(_)
+            | Done::Principal(_)
+            | Done::Outcomes(_)
+            | Done::Ended(_)
+            | Done::Count(_)
+            | Done::Body(_) => unavailable(),
         })
     }
 

@@ -72,7 +72,11 @@ fn said(actions: Vec<Action>) -> Vec<Value> {
         .into_iter()
         .filter_map(|action| match action {
             Action::Send(message) => serde_json::from_slice(&message.text).ok(),
-            Action::Select(_) | Action::Ask(_) | Action::Timer(_) | Action::Close(_) => None,
+            Action::Select(_)
+            | Action::Choose { .. }
+            | Action::Ask(_)
+            | Action::Timer(_)
+            | Action::Close(_) => None,
         })
         .collect()
 }
@@ -131,4 +135,18 @@ fn a_user_without_a_list_of_devices_has_none() {
     user.role = access::Role::Admin;
     user.devices = Scope::All;
     assert!(is_in_scope(&user, "b"));
+}
+
+#[test]
+fn a_user_who_loses_the_list_of_devices_loses_those_that_were_chosen() {
+    use crate::dialect::Dialect as _;
+    let mut subscription = subscription();
+    let chosen = DeviceSet::Set(Arc::new(["a".into()].into()));
+    subscription.selection.devices = chosen.clone();
+    let mut user = Principal::system("user");
+    user.role = access::Role::User;
+    user.tenant = Some("t".into());
+    assert!(Frames.rescope(&subscription, &user).devices.is_empty());
+    user.devices = Scope::Devices(Arc::new(["b".into()].into()));
+    assert_eq!(Frames.rescope(&subscription, &user).devices, chosen);
 }

@@ -339,23 +339,20 @@ impl Pushes {
         if !self.has_tenant {
             return vec![Action::send(ack)];
         }
-        let mut devices = BTreeSet::clone(&chosen(at));
+        let (mut add, mut remove) = (Vec::new(), Vec::new());
         if yes {
-            devices.insert(device.into());
-            if devices.len() > at.devices_max {
+            let chosen = chosen(at);
+            if !chosen.contains(device) && chosen.len() >= at.devices_max {
                 let message = format!("a stream may name {} devices at most", at.devices_max);
                 return vec![Action::send(error(&message))];
             }
             self.due.insert(device.into());
+            add.push(device.into());
         } else {
-            devices.remove(device);
             self.due.remove(device);
+            remove.push(device.into());
         }
-        let selection = Selection {
-            devices: DeviceSet::Set(Arc::new(devices)),
-            ..at.subscription.selection.clone()
-        };
-        vec![Action::Select(selection), Action::send(ack)]
+        vec![Action::Choose { add, remove }, Action::send(ack)]
     }
 
     /// The selection with what the lists must be told of.

@@ -3,6 +3,8 @@
 mod batch;
 mod message;
 
+use std::sync::Arc;
+
 use access::http::{Body, Problem, json};
 use http::{HeaderName, Method, Response, StatusCode};
 use percent_encoding::percent_decode_str;
@@ -74,17 +76,13 @@ impl Requests for Telemetry {
         }
     }
 
-    fn body_bytes_max(&self) -> usize {
-        self.settings.batch_bytes_max
-    }
-
     fn begin(&self, request: Request) -> Step {
         let path = request.parts.uri.path();
         if path == STATUS {
             return status(self.settings.streams_max);
         }
         if path == BATCH {
-            return batch::begin(&self.settings, self.registration_required, &request.body);
+            return batch::begin(self.settings.clone(), self.registration_required);
         }
         match address(path) {
             Some(address) => self.one(address, &request),
@@ -93,13 +91,17 @@ impl Requests for Telemetry {
     }
 
     fn refuse(&self, refusal: &Refusal) -> Response<Body> {
-        // This API knows four statuses.
-        let status = match refusal.problem.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => return detail(StatusCode::BAD_REQUEST, "PAYLOAD_TOO_LARGE"),
-            status => status,
-        };
-        detail(status, refusal.detail())
+        refuse(refusal)
     }
+}
+
+fn refuse(refusal: &Refusal) -> Response<Body> {
+    // This API knows four statuses.
+    let status = match refusal.problem.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => return detail(StatusCode::BAD_REQUEST, "PAYLOAD_TOO_LARGE"),
+        status => status,
+    };
+    detail(status, refusal.detail())
 }
 
 fn status(streams_max: usize) -> Step {
@@ -126,22 +128,42 @@ fn address(path: &str) -> Option<(String, String, String)> {
 }
 
 impl Telemetry {
+    /// A single message: its token stands in the head, and is proven before the body is read.
     fn one(&self, (tenant, device, kind): (String, String, String), request: &Request) -> Step {
-        if request.body.len() > self.settings.message_bytes_max {
-            return refused(&Fault::Reason("PAYLOAD_TOO_LARGE"));
-        }
         let token = request.parts.headers.get(PROVISION_TOKEN);
         let token = token.and_then(|token| token.to_str().ok()).unwrap_or_default();
-        let message = serde_json::from_slice(&request.body)
-            .map_err(|_| Fault::Reason("INVALID_JSON"))
-            .and_then(|body| Message::read(&self.settings, &tenant, &device, &kind, token, body));
-        match message {
-            Err(fault) => refused(&fault),
-            Ok(message) => message.send(self.registration_required, |message, sent| match sent {
-                Err(fault) => refused(&fault),
-                Ok(()) => accepted(&message),
-            }),
+        if let Err(fault) = message::check_head(&kind, token) {
+            return refused(&fault);
         }
+        let (settings, registration_required) = (self.settings.clone(), self.registration_required);
+        Step::then(Do::Prove(token.to_owned()), move |done| {
+            let principal = match message::sender(done, &tenant, &device) {
+                Ok(principal) => principal,
+                Err(fault) => return refused(&fault),
+            };
+            let body = Do::Body {
+                bytes_max: settings.message_bytes_max,
+                principal: Some(Arc::clone(&principal)),
+            };
+            Step::then(body, move |done| {
+                let body = match done.body() {
+                    Ok(body) => body,
+                    Err(refusal) => return Step::Answer(refuse(&refusal)),
+                };
+                let message = serde_json::from_slice(&body)
+                    .map_err(|_| Fault::Reason("INVALID_JSON"))
+                    .and_then(|body| Message::read(&settings, &tenant, &device, &kind, body));
+                match message {
+                    Err(fault) => refused(&fault),
+                    Ok(message) => {
+                        message.append(principal, registration_required, |message, sent| match sent {
+                            Err(fault) => refused(&fault),
+                            Ok(()) => accepted(&message),
+                        })
+                    }
+                }
+            })
+        })
     }
 }
 

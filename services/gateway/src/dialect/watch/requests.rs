@@ -65,10 +65,6 @@ impl Requests for Watch {
         }
     }
 
-    fn body_bytes_max(&self) -> usize {
-        self.settings.command_bytes_max
-    }
-
     fn begin(&self, request: Request) -> Step {
         let Some((path, tail)) = Path::read(request.parts.uri.path()) else {
             return Step::Answer(refuse(&no_device()));
@@ -78,7 +74,7 @@ impl Requests for Watch {
             let step = done.principal().and_then(|principal| match tail {
                 Tail::Logs => logs::begin(principal, &path, &request.query, settings.logs_rows_max),
                 Tail::Status => status::begin(principal, &path, &request.query),
-                Tail::Command => command::begin(principal, &path, &request, &settings, &limits),
+                Tail::Command => Ok(command::begin(principal, path, request, settings, limits)),
                 Tail::Watch | Tail::LogStream | Tail::Connect => Err(no_device()),
             });
             step.unwrap_or_else(|refusal| Step::Answer(refuse(&refusal)))

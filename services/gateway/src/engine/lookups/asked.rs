@@ -16,7 +16,8 @@ use serde_json::value::to_raw_value;
 use state::{Counts, DeviceKey, Filterable, HistoryPage, HistoryQuery, Page, StoreError, Stored};
 
 use super::Sources;
-use crate::commands::Order;
+use super::scan::AlertScan;
+use crate::commands::{COMMAND_DENIED, Order};
 use crate::dialect::conversation::{Standing, StandingAlert};
 use crate::dialect::{Answer, Ask};
 use crate::filters::Filters;
@@ -28,8 +29,13 @@ pub(crate) async fn answer(sources: &Sources, tenant: &TenantScope, scope: &Scop
     if let Ask::TenantsOf(device) = &ask {
         return told(tenants_of(sources, device).await);
     }
-    if let Ask::DevicesAt(location) = &ask {
-        return told(devices_at(sources, location).await);
+    if let Ask::DevicesAt {
+        location,
+        tenants,
+        limit,
+    } = &ask
+    {
+        return told(devices_at(sources, location, tenants.as_deref(), *limit).await);
     }
     let (named, ask) = if let Ask::Within { tenant, ask } = ask {
         (Some(tenant), *ask)
@@ -49,7 +55,7 @@ pub(crate) async fn answer(sources: &Sources, tenant: &TenantScope, scope: &Scop
         Ask::Device(device) => tenant.standing(device).await,
         Ask::HasAny(prefix) => tenant.has_any(&prefix).await.map(Answer::HasAny),
         // Answered above, or nothing in itself.
-        Ask::TenantsOf(_) | Ask::DevicesAt(_) | Ask::Within { .. } => Ok(Answer::Unavailable),
+        Ask::TenantsOf(_) | Ask::DevicesAt { .. } | Ask::Within { .. } => Ok(Answer::Unavailable),
         Ask::Devices { filters, page, limit } => {
             match tenant.devices(filters.as_ref(), page.as_deref(), limit).await {
                 Err(StoreError::BadPage) => Ok(Answer::Devices(None)),
@@ -79,10 +85,10 @@ pub(crate) async fn answer(sources: &Sources, tenant: &TenantScope, scope: &Scop
             device,
             command_type,
             input,
-            by,
+            principal,
         } => {
             tenant
-                .command(&device, &command_type, input.as_deref(), &by)
+                .command(&device, &command_type, input.as_deref(), &principal)
                 .await
         }
     };
@@ -90,10 +96,13 @@ pub(crate) async fn answer(sources: &Sources, tenant: &TenantScope, scope: &Scop
 }
 
 fn told(answer: Result<Answer, StoreError>) -> Answer {
-    answer.unwrap_or_else(|error| {
-        tracing::warn!(%error, "what a client asks cannot be read");
-        Answer::Unavailable
-    })
+    answer.unwrap_or_else(|error| unavailable(&error))
+}
+
+/// What a client is told when the store does not answer.
+pub(super) fn unavailable(error: &StoreError) -> Answer {
+    tracing::warn!(%error, "what a client asks cannot be read");
+    Answer::Unavailable
 }
 
 async fn tenants_of(sources: &Sources, device: &str) -> Result<Answer, StoreError> {
@@ -101,9 +110,22 @@ async fn tenants_of(sources: &Sources, device: &str) -> Result<Answer, StoreErro
     tenants.map(Answer::Tenants)
 }
 
-async fn devices_at(sources: &Sources, location: &str) -> Result<Answer, StoreError> {
-    let devices = sources.store.documents.devices_at(location).await;
-    devices.map(Answer::Places)
+async fn devices_at(
+    sources: &Sources,
+    location: &str,
+    tenants: Option<&BTreeSet<Box<str>>>,
+    limit: usize,
+) -> Result<Answer, StoreError> {
+    let documents = &sources.store.documents;
+    let Some(tenants) = tenants else {
+        let devices = documents.devices_at(None, location, limit).await;
+        return devices.map(Answer::Places);
+    };
+    let mut found = Vec::new();
+    for tenant in tenants {
+        found.extend(documents.devices_at(Some(tenant), location, limit).await?);
+    }
+    Ok(Answer::Places(found))
 }
 
 struct Tenant<'a> {
@@ -271,7 +293,7 @@ impl<'a> Tenant<'a> {
         device: &str,
         command_type: &str,
         input: Option<&str>,
-        by: &str,
+        principal: &Principal,
     ) -> Result<Answer, StoreError> {
         let Some(events) = self.sources.events.get() else {
             return Ok(Answer::Unavailable);
@@ -289,7 +311,7 @@ impl<'a> Tenant<'a> {
             input: input.and_then(|input| serde_json::from_str(input).ok()),
             secret: Vec::new(),
             connection: None,
-            by: by.into(),
+            by: principal.id.clone(),
             lifetime: limits.lifetime(),
         };
         let (command, event) = order.make((self.sources.clock)());
@@ -302,7 +324,18 @@ impl<'a> Tenant<'a> {
             items: vec![item],
             traceparent: None,
         };
-        let outcome = events.submit(&Principal::system(by), submission).await.pop();
+        // The question may have waited long, and the right to it may be gone by now.
+        let now = (self.sources.clock)();
+        let still_may = self
+            .sources
+            .access
+            .recheck(principal, now)
+            .is_ok_and(|principal| principal.may_command(self.name, device));
+        if !still_may {
+            return Ok(Answer::Refused(COMMAND_DENIED.into()));
+        }
+        let sender = Principal::system(&principal.id);
+        let outcome = events.submit(&sender, submission).await.pop();
         Ok(match outcome {
             Some(Ok(_)) => Answer::Commanded(command.command_id),
             Some(Err(rejection)) => match rejection.reason {
@@ -346,33 +379,26 @@ impl<'a> Tenant<'a> {
 
     /// Looks through the documents only as long as there is an open alert to find.
     async fn alerts(&self, limit: usize) -> Result<Vec<StandingAlert>, StoreError> {
-        let mut found = Vec::new();
         if let Scope::Devices(devices) = self.scope {
             let devices: Vec<Box<str>> = devices.iter().cloned().collect();
-            found.extend(standing(&self.documents(&devices).await?));
-        } else {
-            let counts = self.counts().await?;
-            let total = counts.alerts_open;
-            let mut after: Option<Box<str>> = None;
-            let (documents, slots) = (&self.sources.store.documents, self.placement.partitions());
-            while (found.len() as u64) < total {
-                let limit = self.sources.page_documents;
-                let page = documents.page(self.name, slots, after.as_deref(), limit).await?;
-                found.extend(standing(&page.documents));
-                after = page.next;
-                if after.is_none() {
-                    break;
-                }
-            }
+            let found = standing(&self.documents(&devices).await?).collect();
+            return Ok(newest(found, limit));
         }
-        found.sort_by_key(|found| std::cmp::Reverse(found.alert.created_at));
-        found.truncate(limit);
-        Ok(found)
+        let mut scan = AlertScan::new(limit);
+        while !scan.step(self.sources, self.name).await? {}
+        Ok(scan.take())
     }
 }
 
+/// The newest, first, at most so many.
+pub(super) fn newest(mut found: Vec<StandingAlert>, limit: usize) -> Vec<StandingAlert> {
+    found.sort_by_key(|found| std::cmp::Reverse(found.alert.created_at));
+    found.truncate(limit);
+    found
+}
+
 /// A document has those that are acknowledged, too.
-fn standing(documents: &[Stored]) -> impl Iterator<Item = StandingAlert> {
+pub(super) fn standing(documents: &[Stored]) -> impl Iterator<Item = StandingAlert> {
     documents.iter().flat_map(|stored| {
         let (device, alerts) = (&stored.document.id, stored.document.alerts.iter());
         let open = alerts.filter(|alert| alert.status == AlertStatus::Open);

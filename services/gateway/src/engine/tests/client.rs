@@ -19,7 +19,7 @@ use crate::filters::Filters;
 use crate::subscription::Selection;
 
 /// Says of each record where it stands, also of those that it is told of; reads a selection's devices from text, or
-/// after `q:` its filter.
+/// after `q:` its filter, after `+` and `-` a device that is added or taken away.
 pub(super) struct Probe;
 
 impl Dialect for Probe {
@@ -88,6 +88,20 @@ impl Conversation for Probe {
                 filters,
                 ..at.subscription.selection.clone()
             })];
+        }
+        if let Some(device) = text.strip_prefix('+') {
+            let add = vec![device.into()];
+            return vec![Action::Choose {
+                add,
+                remove: Vec::new(),
+            }];
+        }
+        if let Some(device) = text.strip_prefix('-') {
+            let remove = vec![device.into()];
+            return vec![Action::Choose {
+                add: Vec::new(),
+                remove,
+            }];
         }
         let devices = text.split(',').map(Box::from).collect();
         vec![Action::Select(Selection {

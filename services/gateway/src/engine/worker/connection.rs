@@ -50,6 +50,8 @@ pub(crate) struct Times {
     pub(crate) close: u64,
     /// The conversation's own.
     pub(crate) talk: u64,
+    /// The client is read again; before, it has said enough.
+    pub(crate) input: u64,
     /// When the wheel fires for this stream next.
     pub(crate) armed: u64,
 }

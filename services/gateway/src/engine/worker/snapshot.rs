@@ -153,8 +153,9 @@ impl<W: Wire> Connection<W> {
 
     fn send_document(&mut self, hub: &Hub, snapshot: &mut Snapshot, stored: &Stored, mark: usize) {
         let document = &*stored.document;
-        let tenant = self.subscription.selection.tenant.name();
-        if tenant.is_some_and(|tenant| tenant != &*document.tenant) || !self.devices.contains(&document.id) {
+        // A page that was asked for before organizations were lost may come after.
+        let is_covered = self.subscription.selection.tenant.contains(&document.tenant);
+        if !is_covered || !self.devices.contains(&document.id) {
             return;
         }
         let partition = snapshot.partition(hub, &document.tenant, &document.id);

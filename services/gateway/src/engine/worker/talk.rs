@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use super::connection::Connection;
 use super::hub::{Hub, millis};
+use super::input::Work;
 use super::output::Wire;
 use crate::dialect::{Action, Answer, Ask, Conversation, Moment, Silent};
 use crate::engine::frames;
@@ -27,9 +28,15 @@ pub(crate) struct Talk {
     /// Up to where the conversation was told: what is read again is not told again.
     told: SmallVec<[(Partition, Offset); 1]>,
     resume: Option<Box<Resume>>,
+    pub(super) work: Work,
 }
 
 impl Talk {
+    /// Whether a choice may lead back to where the stream started.
+    pub(super) const fn may_go_back(&self) -> bool {
+        self.resume.is_some()
+    }
+
     /// Whether so many questions wait that the client's next ones are not read.
     pub(crate) fn is_full(&self, questions_max: usize) -> bool {
         self.questions.len() >= questions_max
@@ -65,9 +72,11 @@ impl<W: Wire> Connection<W> {
                 Action::Send(message) => self
                     .out
                     .keep(frames::message(self.subscription.carriage(), &message)),
-                Action::Select(_) | Action::Ask(_) | Action::Timer(_) | Action::Close(_) => {
-                    self.act(hub, action)
-                }
+                Action::Select(_)
+                | Action::Choose { .. }
+                | Action::Ask(_)
+                | Action::Timer(_)
+                | Action::Close(_) => self.act(hub, action),
             }
         }
     }
@@ -116,6 +125,7 @@ impl<W: Wire> Connection<W> {
     fn act(&mut self, hub: &mut Hub, action: Action) {
         match action {
             Action::Select(selection) => self.narrow(hub, selection),
+            Action::Choose { add, remove } => self.choose(hub, add, &remove),
             Action::Send(message) => {
                 let frame = frames::message(self.subscription.carriage(), &message);
                 self.reply(hub, frame);
@@ -154,7 +164,7 @@ impl<W: Wire> Connection<W> {
                     self.out.keep(frame);
                 }
                 Action::Ask(_) | Action::Timer(_) => self.act(hub, action),
-                Action::Select(_) | Action::Close(_) => {
+                Action::Select(_) | Action::Choose { .. } | Action::Close(_) => {
                     tracing::error!("a conversation selects or closes when it is told of a record");
                 }
             }

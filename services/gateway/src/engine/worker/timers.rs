@@ -40,6 +40,7 @@ impl<W: Wire> Connection<W> {
             times.expiry,
             times.close,
             times.talk,
+            times.input,
             ahead,
             round.unwrap_or(0),
             self.talk.held_until(hub.now_ms).unwrap_or(0),
@@ -100,6 +101,9 @@ impl<W: Wire> Connection<W> {
         if is_due(self.times.talk) {
             self.times.talk = 0;
             self.converse(hub, |conversation, at| conversation.timer(at));
+        }
+        if is_due(self.times.input) {
+            self.hear(hub);
         }
         self.settle_in_turn(hub);
     }

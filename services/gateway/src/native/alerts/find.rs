@@ -22,8 +22,7 @@ impl Native {
         limit: usize,
     ) -> Result<(Vec<Standing>, Option<Place>), Problem> {
         if let Scope::Devices(devices) = &caller.principal.devices {
-            let stored = self.documents_of(caller, devices).await?;
-            let found: Vec<Standing> = of_documents(&stored, wanted).collect();
+            let found = self.standing_of(caller, devices, wanted).await?;
             return Ok(cut(found, &from, limit, None));
         }
         let placement = self.placement(&caller.tenant);
@@ -79,9 +78,8 @@ impl Native {
         };
         if let Some(mut devices) = named {
             devices.retain(|device| caller.principal.covers(&caller.tenant, device));
-            let stored = self.documents_of(caller, &devices).await?;
-            let found = of_documents(&stored, &wanted).find(is_it);
-            return Ok(found);
+            let found = self.standing_of(caller, &devices, &wanted).await?;
+            return Ok(found.into_iter().find(is_it));
         }
         // One that was opened longer ago than history goes back.
         let mut from = Some(Place::default());
@@ -129,11 +127,13 @@ impl Native {
         }
     }
 
-    async fn documents_of(
+    /// The alerts that stand of these devices, whose documents are held a few at a time.
+    async fn standing_of(
         &self,
         caller: &Caller,
         devices: &BTreeSet<Box<str>>,
-    ) -> Result<Vec<Stored>, Problem> {
+        wanted: &[AlertStatus],
+    ) -> Result<Vec<Standing>, Problem> {
         let placement = self.placement(&caller.tenant);
         let key = |device: &str| DeviceKey {
             tenant: caller.tenant.clone(),
@@ -143,9 +143,14 @@ impl Native {
             .iter()
             .map(|device| (placement.of(device), key(device)))
             .collect();
-        let stored = self.store.documents.get(&keys).await;
-        let stored = stored.map_err(|error| store_problem(&error))?;
-        Ok(stored.into_iter().flatten().collect())
+        let mut found = Vec::new();
+        for keys in keys.chunks(self.settings.page_items.max(1)) {
+            let stored = self.store.documents.get(keys).await;
+            let stored = stored.map_err(|error| store_problem(&error))?;
+            let stored: Vec<Stored> = stored.into_iter().flatten().collect();
+            found.extend(of_documents(&stored, wanted));
+        }
+        Ok(found)
     }
 
     async fn has_any(

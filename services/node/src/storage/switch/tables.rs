@@ -101,8 +101,13 @@ impl Documents for Tables {
         self.now().documents.tenants_of(device).await
     }
 
-    async fn devices_at(&self, location: &str) -> Result<Vec<DeviceKey>, StoreError> {
-        self.now().documents.devices_at(location).await
+    async fn devices_at(
+        &self,
+        tenant: Option<&str>,
+        location: &str,
+        limit: usize,
+    ) -> Result<Vec<DeviceKey>, StoreError> {
+        self.now().documents.devices_at(tenant, location, limit).await
     }
 }
 

@@ -2,6 +2,7 @@
 //! document, those that ended in its history.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use access::http::{Query, json};
 use http::header::{CONTENT_TYPE, HOST};
@@ -39,8 +40,19 @@ struct Asked {
 }
 
 /// Makes a command.
-pub(super) fn create(request: &Request, found: Found, limits: &Limits) -> Result<Step, Refusal> {
-    let asked = read(request)?;
+pub(super) fn create(request: Request, found: Found, limits: Limits) -> Step {
+    let body = Do::Body {
+        bytes_max: limits.body_bytes_max,
+        principal: Some(Arc::clone(&found.principal)),
+    };
+    Step::then(body, move |done| {
+        let made = done.body().and_then(|body| make(&request, &body, found, &limits));
+        made.unwrap_or_else(|refusal| refused(&refusal))
+    })
+}
+
+fn make(request: &Request, body: &[u8], found: Found, limits: &Limits) -> Result<Step, Refusal> {
+    let asked = read(&request.parts, body)?;
     let Found {
         principal,
         tenant,
@@ -69,15 +81,15 @@ pub(super) fn create(request: &Request, found: Found, limits: &Limits) -> Result
 }
 
 /// JSON, or the form that the original's page posts: its `input` is JSON text.
-fn read(request: &Request) -> Result<Asked, Refusal> {
-    let content_type = request.parts.headers.get(CONTENT_TYPE);
+fn read(parts: &Parts, body: &[u8]) -> Result<Asked, Refusal> {
+    let content_type = parts.headers.get(CONTENT_TYPE);
     let content_type = content_type
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
     let asked: Asked = if content_type.starts_with("application/x-www-form-urlencoded") {
-        form(&request.body)?
+        form(body)?
     } else {
-        serde_json::from_slice(&request.body).map_err(|error| bad_request(error.to_string()))?
+        serde_json::from_slice(body).map_err(|error| bad_request(error.to_string()))?
     };
     if asked.command_type.is_empty() {
         return Err(bad_request("type must not be empty"));

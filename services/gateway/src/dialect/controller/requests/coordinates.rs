@@ -24,7 +24,12 @@ enum Place {
     Point { coordinates: Value },
 }
 
-pub(super) fn begin(device: Box<str>, request: Request, registration_required: bool) -> Step {
+pub(super) fn begin(
+    device: Box<str>,
+    request: Request,
+    body_bytes_max: usize,
+    registration_required: bool,
+) -> Step {
     let key = match request.query.get("key") {
         Ok(key) => key.unwrap_or_default().to_owned(),
         Err(problem) => return refused(&problem.into()),
@@ -37,16 +42,35 @@ pub(super) fn begin(device: Box<str>, request: Request, registration_required: b
             if !principal.may_write(&tenant, &device, Kind::Location) {
                 return Err(not_allowed());
             }
-            let point = point(&request.body)?;
-            // A device makes itself known by what it sends; another must know it.
-            let must_exist = registration_required || principal.role != Role::Device;
-            let ask = Do::ask(&tenant, &principal, Ask::Documents(vec![device.clone()]));
-            Ok(Step::then(ask, move |done| {
-                place(principal, tenant, device, point, must_exist, done)
-                    .unwrap_or_else(|refusal| refused(&refusal))
+            let body = Do::Body {
+                bytes_max: body_bytes_max,
+                principal: Some(Arc::clone(&principal)),
+            };
+            Ok(Step::then(body, move |done| {
+                let point = done.body().and_then(|body| point(&body));
+                point.map_or_else(
+                    |refusal| refused(&refusal),
+                    |point| find(principal, tenant, device, point, registration_required),
+                )
             }))
         });
         step.unwrap_or_else(|refusal| refused(&refusal))
+    })
+}
+
+/// Looks the device up, and goes on with it.
+fn find(
+    principal: Arc<Principal>,
+    tenant: Box<str>,
+    device: Box<str>,
+    point: Value,
+    registration_required: bool,
+) -> Step {
+    // A device makes itself known by what it sends; another must know it.
+    let must_exist = registration_required || principal.role != Role::Device;
+    let ask = Do::ask(&tenant, &principal, Ask::Documents(vec![device.clone()]));
+    Step::then(ask, move |done| {
+        place(principal, tenant, device, point, must_exist, done).unwrap_or_else(|refusal| refused(&refusal))
     })
 }
 

@@ -1,12 +1,20 @@
 //! A batch: messages of any devices, each judged by itself, one after the other.
 
 use access::http::json;
+use bytes::Bytes;
 use http::StatusCode;
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::message::{Fault, Message};
-use super::{Settings, detail};
-use crate::dialect::requests::Step;
+use self::envelope::Envelope;
+use super::message::{self, Fault, Message};
+use super::{Settings, detail, refuse};
+use crate::dialect::requests::{Do, Step};
+
+mod envelope;
+
+/// Longest name that is given back of a message that is not read.
+const NAME_BYTES_MAX: usize = 256;
 
 /// What became of one message.
 struct Judged {
@@ -14,64 +22,111 @@ struct Judged {
     fault: Option<Fault>,
 }
 
-pub(super) fn begin(settings: &Settings, registration_required: bool, body: &[u8]) -> Step {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let Some(messages) = body.get("messages").and_then(Value::as_array) else {
+/// The messages of a batch that are still to be judged, and what became of the others.
+struct Batch {
+    settings: Settings,
+    registration_required: bool,
+    /// As they came, the last first.
+    rest: Vec<Bytes>,
+    judged: Vec<Judged>,
+}
+
+/// Who sends stands in each message: what a body holds is not known to be anybody's before it is read.
+pub(super) fn begin(settings: Settings, registration_required: bool) -> Step {
+    let body = Do::Body {
+        bytes_max: settings.batch_bytes_max,
+        principal: None,
+    };
+    Step::then(body, move |done| match done.body() {
+        Ok(body) => open(settings, registration_required, &body),
+        Err(refusal) => Step::Answer(refuse(&refusal)),
+    })
+}
+
+fn open(settings: Settings, registration_required: bool, body: &Bytes) -> Step {
+    let Some(Envelope { messages, count }) = Envelope::read(body, settings.batch_messages_max) else {
         return Step::Answer(detail(StatusCode::BAD_REQUEST, "messages must be an array"));
     };
-    if messages.is_empty() {
+    if count == 0 {
         return Step::Answer(detail(StatusCode::BAD_REQUEST, "Batch is empty"));
     }
-    if messages.len() > settings.batch_messages_max {
+    if count > settings.batch_messages_max {
         let most = settings.batch_messages_max;
         let text = format!("Batch exceeds {most} message limit");
         return Step::Answer(detail(StatusCode::BAD_REQUEST, &text));
     }
-    // Taken from the end.
-    let rest: Vec<Value> = messages.iter().rev().cloned().collect();
-    next(settings.clone(), registration_required, rest, Vec::new())
+    let batch = Batch {
+        settings,
+        registration_required,
+        rest: messages.into_iter().rev().collect(),
+        judged: Vec::new(),
+    };
+    batch.next()
 }
 
-fn next(
-    settings: Settings,
-    registration_required: bool,
-    mut rest: Vec<Value>,
-    mut judged: Vec<Judged>,
-) -> Step {
-    while let Some(body) = rest.pop() {
-        let device = body.get("device_id").cloned().unwrap_or_default();
-        match read(&settings, body) {
-            Err(fault) => judged.push(Judged {
-                device,
-                fault: Some(fault),
-            }),
-            Ok(message) => {
-                return message.send(registration_required, move |_, sent| {
-                    judged.push(Judged {
-                        device,
-                        fault: sent.err(),
-                    });
-                    next(settings, registration_required, rest, judged)
-                });
+impl Batch {
+    fn next(mut self) -> Step {
+        while let Some(text) = self.rest.pop() {
+            match read(&self.settings, &text) {
+                Err((device, fault)) => self.judge(device, Err(fault)),
+                Ok((device, token, message)) => return self.send(device, token, message),
             }
         }
+        answer(&self.judged)
     }
-    answer(&judged)
+
+    fn send(mut self, device: Value, token: String, message: Message) -> Step {
+        Step::then(Do::Prove(token), move |done| {
+            match message::sender(done, &message.tenant, &message.device) {
+                Err(fault) => {
+                    self.judge(device, Err(fault));
+                    self.next()
+                }
+                Ok(principal) => message.append(principal, self.registration_required, move |_, sent| {
+                    self.judge(device, sent);
+                    self.next()
+                }),
+            }
+        })
+    }
+
+    fn judge(&mut self, device: Value, outcome: Result<(), Fault>) {
+        let fault = outcome.err();
+        self.judged.push(Judged { device, fault });
+    }
 }
 
-fn read(settings: &Settings, body: Value) -> Result<Message, Fault> {
-    if body.to_string().len() > settings.message_bytes_max {
-        return Err(Fault::Reason("PAYLOAD_TOO_LARGE"));
+/// The name of its device, its token, and a message; else what is wrong with it.
+fn read(settings: &Settings, text: &[u8]) -> Result<(Value, String, Message), (Value, Fault)> {
+    if text.len() > settings.message_bytes_max {
+        return Err((name(text), Fault::Reason("PAYLOAD_TOO_LARGE")));
     }
-    let text = |name: &str| {
-        body.get(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
+    let body: Value = serde_json::from_slice(text).unwrap_or_default();
+    let device = body.get("device_id").cloned().unwrap_or_default();
+    let member = |name: &str| {
+        let member = body.get(name).and_then(Value::as_str);
+        member.unwrap_or_default().to_owned()
     };
-    let (tenant, device) = (text("tenant_id"), text("device_id"));
-    let (kind, token) = (text("msg_type"), text("provision_token"));
-    Message::read(settings, &tenant, &device, &kind, &token, body)
+    let (tenant, id) = (member("tenant_id"), member("device_id"));
+    let (kind, token) = (member("msg_type"), member("provision_token"));
+    let message =
+        message::check_head(&kind, &token).and_then(|()| Message::read(settings, &tenant, &id, &kind, body));
+    match message {
+        Ok(message) => Ok((device, token, message)),
+        Err(fault) => Err((device, fault)),
+    }
+}
+
+/// The name of the device of a message that is too large to be read.
+fn name(text: &[u8]) -> Value {
+    #[derive(Deserialize)]
+    struct Named {
+        device_id: String,
+    }
+    let named = serde_json::from_slice::<Named>(text).ok();
+    let name = named.map(|named| named.device_id);
+    name.filter(|name| name.len() <= NAME_BYTES_MAX)
+        .map_or(Value::Null, Value::from)
 }
 
 fn answer(judged: &[Judged]) -> Step {

@@ -1,7 +1,9 @@
 //! One message of a device: read, proven, checked against what is known of the device, and appended.
 
+use std::sync::Arc;
+
 use access::events::Reason;
-use access::{Outcome, Submission};
+use access::{Outcome, Principal, Submission};
 use http::StatusCode;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};
@@ -10,7 +12,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use state::Stored;
 
-use super::{Settings, unavailable};
+use super::Settings;
 use crate::dialect::requests::{Do, Done, Step};
 use crate::dialect::{Answer, Ask, Refusal};
 
@@ -19,7 +21,6 @@ pub(super) struct Message {
     pub(super) tenant: Box<str>,
     pub(super) device: Box<str>,
     pub(super) seq: i64,
-    token: String,
     site_id: Option<Box<str>>,
     event: Box<RawValue>,
 }
@@ -52,6 +53,26 @@ impl Fault {
     }
 }
 
+/// Judges what is known of a message before its body.
+pub(super) fn check_head(kind: &str, token: &str) -> Result<(), Fault> {
+    if !matches!(kind, "telemetry" | "heartbeat") {
+        return Err(Fault::Reason("INVALID_MSG_TYPE"));
+    }
+    if token.is_empty() {
+        return Err(Fault::Reason("TOKEN_MISSING"));
+    }
+    Ok(())
+}
+
+/// Whom the token of a message proves, if that may send for the device.
+pub(super) fn sender(done: Done, tenant: &str, device: &str) -> Result<Arc<Principal>, Fault> {
+    match done.principal() {
+        Ok(principal) if principal.may_write(tenant, device, schemas::Kind::Telemetry) => Ok(principal),
+        Ok(_) => Err(Fault::Reason("TOKEN_INVALID")),
+        Err(refusal) => Err(unproven(&refusal)),
+    }
+}
+
 impl Message {
     /// Reads the members of a message's body.
     pub(super) fn read(
@@ -59,16 +80,9 @@ impl Message {
         tenant: &str,
         device: &str,
         kind: &str,
-        token: &str,
         body: Value,
     ) -> Result<Self, Fault> {
         let reason = |reason| Err(Fault::Reason(reason));
-        if !matches!(kind, "telemetry" | "heartbeat") {
-            return reason("INVALID_MSG_TYPE");
-        }
-        if token.is_empty() {
-            return reason("TOKEN_MISSING");
-        }
         let Value::Object(mut body) = body else {
             return reason("INVALID_BODY");
         };
@@ -99,62 +113,39 @@ impl Message {
             tenant: tenant.into(),
             device: device.into(),
             seq,
-            token: token.to_owned(),
             site_id,
             event,
         })
     }
 
-    /// Proves the token, looks at the device, appends the event, and goes on with what came of it.
-    pub(super) fn send(
+    /// Looks at the device, appends the event, and goes on with what came of it.
+    pub(super) fn append(
         self,
+        principal: Arc<Principal>,
         registration_required: bool,
         then: impl FnOnce(Self, Result<(), Fault>) -> Step + Send + 'static,
     ) -> Step {
-        Step::then(Do::Prove(self.token.clone()), move |done| {
-            let Done::Principal(proven) = done else {
-                return unavailable();
+        let ask = Ask::Documents(vec![self.device.clone()]);
+        Step::then(Do::ask(&self.tenant, &principal, ask), move |done| {
+            let Answer::Documents(documents) = done.answer() else {
+                return then(self, Err(Fault::Unavailable));
             };
-            let principal = match proven {
-                Ok(principal)
-                    if principal.may_write(&self.tenant, &self.device, schemas::Kind::Telemetry) =>
-                {
-                    principal
-                }
-                Ok(_) => return then(self, Err(Fault::Reason("TOKEN_INVALID"))),
-                Err(refusal) => return then(self, Err(unproven(&refusal))),
+            if let Err(fault) = self.fits(documents.first(), registration_required) {
+                return then(self, Err(fault));
+            }
+            let submission = Submission {
+                tenant: self.tenant.clone(),
+                device: Some(self.device.clone()),
+                items: vec![self.event.clone()],
+                traceparent: None,
             };
-            let ask = Ask::Documents(vec![self.device.clone()]);
-            Step::then(Do::ask(&self.tenant, &principal, ask), move |done| {
-                let known = match done {
-                    Done::Answer(Answer::Documents(documents)) => documents.into_iter().next(),
-                    Done::Answer(_)
-                    | Done::Principal(_)
-                    | Done::Outcomes(_)
-                    | Done::Ended(_)
-                    | Done::Count(_) => {
-                        return then(self, Err(Fault::Unavailable));
-                    }
-                };
-                if let Err(fault) = self.fits(known.as_ref(), registration_required) {
-                    return then(self, Err(fault));
-                }
-                let submission = Submission {
-                    tenant: self.tenant.clone(),
-                    device: Some(self.device.clone()),
-                    items: vec![self.event.clone()],
-                    traceparent: None,
-                };
-                let submit = Do::Submit {
-                    principal,
-                    submission,
-                };
-                Step::then(submit, move |done| match done {
-                    Done::Outcomes(outcomes) => then(self, taken(outcomes.into_iter().next())),
-                    Done::Answer(_) | Done::Principal(_) | Done::Ended(_) | Done::Count(_) => {
-                        then(self, Err(Fault::Unavailable))
-                    }
-                })
+            let submit = Do::Submit {
+                principal,
+                submission,
+            };
+            Step::then(submit, move |done| {
+                let sent = taken(done.outcome());
+                then(self, sent)
             })
         })
     }

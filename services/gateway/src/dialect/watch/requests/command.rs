@@ -40,15 +40,24 @@ struct DeviceAnswer {
 
 pub(super) fn begin(
     principal: Arc<Principal>,
-    path: &Path,
-    request: &Request,
-    settings: &Settings,
-    limits: &CommandLimits,
-) -> Result<Step, Refusal> {
-    let (asked, now) = (read(&request.body), request.now);
-    let (settings, limits) = (settings.clone(), limits.clone());
-    find(principal, path, &request.query, move |found| {
-        send(found, asked, now, &settings, &limits).unwrap_or_else(|refusal| Step::Answer(refuse(&refusal)))
+    path: Path,
+    request: Request,
+    settings: Settings,
+    limits: CommandLimits,
+) -> Step {
+    let body = Do::Body {
+        bytes_max: settings.command_bytes_max,
+        principal: Some(Arc::clone(&principal)),
+    };
+    Step::then(body, move |done| {
+        let found = done.body().and_then(|body| {
+            let (asked, now) = (read(&body), request.now);
+            find(principal, &path, &request.query, move |found| {
+                send(found, asked, now, &settings, &limits)
+                    .unwrap_or_else(|refusal| Step::Answer(refuse(&refusal)))
+            })
+        });
+        found.unwrap_or_else(|refusal| Step::Answer(refuse(&refusal)))
     })
 }
 

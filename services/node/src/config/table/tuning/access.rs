@@ -47,6 +47,36 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Permissions, and organizations, that a token may have",
         administration.grants_max
     ),
+    count!(
+        "tokens-per-tenant-max",
+        "100000",
+        "Tokens of a tenant: every node holds them",
+        administration.tokens_per_tenant_max
+    ),
+    count!(
+        "token-devices-per-tenant-max",
+        "200000",
+        "Devices that all tokens of a tenant name",
+        administration.token_devices_per_tenant_max
+    ),
+    count!(
+        "devices-revoked-per-tenant-max",
+        "200000",
+        "Devices of a tenant whose tokens were taken back, which is remembered for good",
+        administration.devices_revoked_per_tenant_max
+    ),
+    count!(
+        "sessions-per-minute",
+        "60",
+        "Sessions that one credential may make in a minute, in this process",
+        administration.sessions_per_minute
+    ),
+    count!(
+        "sessions-per-tenant-minute",
+        "1200",
+        "Sessions that all credentials of a tenant may make in a minute, in this process",
+        administration.sessions_per_tenant_minute
+    ),
     Setting {
         name: "jwt-key-file",
         metavar: "FILE",

@@ -23,6 +23,12 @@ pub(super) const SETTINGS: &[Setting] = &[
          where the next begins",
         native.list_documents_max
     ),
+    size!(
+        "api-list-bytes-max",
+        "8MiB",
+        "Bytes of documents in one answer; those that are read together with the one that passes it are its last",
+        native.list_bytes_max
+    ),
     time!(
         "api-wait-max",
         "5s",

@@ -115,8 +115,14 @@ pub(super) const SETTINGS: &[Setting] = &[
     count!(
         "gateway-page-reads-max",
         "16",
-        "Pages of snapshots read at the same time",
+        "Pages of snapshots, and what else streams ask of the state, read at the same time",
         gateway.page_reads_max
+    ),
+    count!(
+        "gateway-page-reads-per-tenant-max",
+        "8",
+        "Of them, those of one tenant",
+        gateway.page_reads_per_tenant_max
     ),
     count!(
         "gateway-page-queue-max",
@@ -177,6 +183,18 @@ pub(super) const SETTINGS: &[Setting] = &[
         "64KiB",
         "A frame or message from a client, bytes",
         gateway.client_message_bytes_max
+    ),
+    count!(
+        "gateway-client-work-per-s",
+        "200000",
+        "What the messages of one client may be to do in a second, in the long run: a device that it chooses or lets go is 1, a message 16, and 16 bytes are 1; a client that sends more is read so much later",
+        gateway.client_work_per_s
+    ),
+    count!(
+        "gateway-client-work-burst",
+        "4096",
+        "The same at once",
+        gateway.client_work_burst
     ),
     count!(
         "gateway-replies-max",

@@ -136,4 +136,28 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Bytes of bodies of requests to dialects that are held at once; beyond that they are answered 503",
         desk.held_bytes_max
     ),
+    size!(
+        "desk-held-tenant-bytes-max",
+        "24MiB",
+        "Those of one tenant",
+        desk.held_tenant_bytes_max
+    ),
+    size!(
+        "desk-held-nameless-bytes-max",
+        "32MiB",
+        "Those that nobody answers for yet, because the credential stands in the body",
+        desk.held_nameless_bytes_max
+    ),
+    size!(
+        "desk-held-address-bytes-max",
+        "8MiB",
+        "Those of one address that nobody answers for yet; of IPv6, of one /64",
+        desk.held_address_bytes_max
+    ),
+    size!(
+        "desk-inline-bytes-max",
+        "64KiB",
+        "Bodies of requests to dialects that are longer are taken apart on a thread of their own",
+        desk.inline_bytes_max
+    ),
 ];
