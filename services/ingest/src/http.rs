@@ -7,7 +7,7 @@ use ::http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use ::http::request::Parts;
 use ::http::{HeaderValue, Method, Request, Response, StatusCode};
 use access::http::{
-    Attempt, Body, BodyError, Handled, HttpService, Problem, Query, Surface, Traceparent, authenticate, json,
+    Attempt, Body, BodyError, Handled, HttpService, Path, Problem, Query, Surface, Traceparent, authenticate, json,
     read_body_metered,
 };
 use access::{Principal, Submission};
@@ -31,6 +31,10 @@ const TRACEPARENT: &str = "traceparent";
 
 #[async_trait]
 impl HttpService for Ingest {
+    fn paths(&self) -> Vec<Path> {
+        vec![Path::new("POST", PATH)]
+    }
+
     async fn call(&self, request: Request<Incoming>, peer: SocketAddr) -> Handled {
         if request.uri().path() != PATH {
             return Handled::NotMine(request);

@@ -3,8 +3,8 @@
 mod batch;
 mod message;
 
-use access::http::{Body, Problem, json};
-use http::{HeaderName, Method, Response, StatusCode};
+use access::http::{Body, Path, Problem, json};
+use http::{HeaderName, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 
 use super::CAP;
@@ -66,11 +66,13 @@ impl Telemetry {
 }
 
 impl Requests for Telemetry {
-    fn takes(&self, method: &Method, path: &str) -> bool {
-        match *method {
-            Method::GET => path == STATUS,
-            Method::POST => path == BATCH || address(path).is_some(),
-            _ => false,
+    fn paths(&self) -> &'static [Path] {
+        const {
+            &[
+                Path::get(STATUS),
+                Path::new("POST", BATCH),
+                Path::new("POST", "/ingest/v1/tenant/{tenant}/device/{device}/{kind}"),
+            ]
         }
     }
 
