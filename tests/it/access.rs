@@ -2,6 +2,8 @@
 
 mod jwt;
 mod limits;
+mod matrix;
 mod revocation;
+mod revocation_load;
 mod rotation;
 mod session;

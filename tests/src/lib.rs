@@ -15,6 +15,7 @@
 //! | [`seed`] | randomness that can be run again |
 //! | [`socket`] | WebSockets of the dialects |
 //! | [`stream`] | SSE and WebSocket streams as one type, cut and resumed at will |
+//! | [`tap`] | requests of any kind as bytes, to be searched |
 //! | [`wait`] | waiting for a condition, never for a time |
 //! | [`world`] | one node with a tenant |
 
@@ -32,5 +33,6 @@ pub mod resume;
 pub mod seed;
 pub mod socket;
 pub mod stream;
+pub mod tap;
 pub mod wait;
 pub mod world;

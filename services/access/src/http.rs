@@ -4,6 +4,7 @@
 pub mod authentication;
 pub mod body;
 pub mod origins;
+pub mod path;
 pub mod problem;
 pub mod query;
 pub mod routes;
@@ -22,6 +23,7 @@ use hyper::body::Incoming;
 pub use authentication::{Attempt, Refusal, Surface, authenticate, authenticate_text};
 pub use body::{BodyError, read_body, read_body_metered};
 pub use origins::{InvalidOrigin, Origins};
+pub use path::Path;
 pub use problem::Problem;
 pub use query::Query;
 pub use routes::AdministrationService;
@@ -32,8 +34,11 @@ pub type Body = BoxBody<Bytes, Infallible>;
 /// Answers requests that are no streams. Ingest and gateway each offer one; `node` composes them.
 #[async_trait]
 pub trait HttpService: Send + Sync {
-    /// Answers one request of `peer` (the client's address, after trusted proxies). `None` when the
-    /// path is not one of this service's.
+    /// Its paths: it is asked for no other.
+    fn paths(&self) -> Vec<Path>;
+
+    /// Answers one request of `peer` (the client's address, after trusted proxies), unless it is not one
+    /// of this service's.
     async fn call(&self, request: Request<Incoming>, peer: SocketAddr) -> Handled;
 }
 

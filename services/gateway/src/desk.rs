@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::http::authentication::authenticate_text;
-use access::http::{Attempt, Body, Handled, HttpService, Problem, Query, authenticate, read_body_metered};
+use access::http::{
+    Attempt, Body, Handled, HttpService, Path, Problem, Query, authenticate, read_body_metered,
+};
 use access::{Directory, EventSink, Principal};
 use async_trait::async_trait;
 use http::request::Parts;
@@ -208,6 +210,11 @@ struct Asked {
 
 #[async_trait]
 impl HttpService for Desk {
+    fn paths(&self) -> Vec<Path> {
+        let all = self.requests.iter().flat_map(|requests| requests.paths());
+        all.copied().collect()
+    }
+
     async fn call(&self, request: Request<Incoming>, peer: SocketAddr) -> Handled {
         let (method, path) = (request.method(), request.uri().path());
         let Some(requests) = self.requests.iter().find(|requests| requests.takes(method, path)) else {

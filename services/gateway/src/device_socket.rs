@@ -24,7 +24,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use access::events::EventSink;
-use access::http::{Attempt, Body, Handled, HttpService, Problem, Query, Traceparent, authenticate};
+use access::http::{Attempt, Body, Handled, HttpService, Path, Problem, Query, Traceparent, authenticate};
 use access::{Directory, Principal, Role, Scope};
 use async_trait::async_trait;
 use http::header::{CONNECTION, UPGRADE};
@@ -237,6 +237,10 @@ impl Shared {
 
 #[async_trait]
 impl HttpService for DeviceSockets {
+    fn paths(&self) -> Vec<Path> {
+        dialect::tongues().map(Tongue::path).collect()
+    }
+
     async fn call(&self, request: Request<Incoming>, peer: SocketAddr) -> Handled {
         let Some(tongue) = dialect::tongue(request.uri().path()) else {
             return Handled::NotMine(request);

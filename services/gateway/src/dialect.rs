@@ -52,6 +52,8 @@ const ALL: &[Parts] = &[
 
 /// What a dialect consists of.
 struct Parts {
+    /// What it is called.
+    name: &'static str,
     /// Its ways in for those who watch.
     entrances: fn(&OpenSettings) -> Vec<Arc<dyn Entrance>>,
     /// Its requests that are no streams.
@@ -66,6 +68,11 @@ struct RequestLimits<'a> {
     native: &'a NativeSettings,
     /// Devices must be registered before they send.
     registration_required: bool,
+}
+
+/// The name of every dialect.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ALL.iter().map(|parts| parts.name)
 }
 
 /// The ways in of every dialect.
@@ -91,8 +98,12 @@ pub fn requests(
 
 /// What a device speaks that connects at `path`.
 pub(crate) fn tongue(path: &str) -> Option<&'static dyn Tongue> {
-    let mut tongues = ALL.iter().filter_map(|parts| parts.tongue);
-    tongues.find(|tongue| tongue.takes(path))
+    tongues().find(|tongue| tongue.path().is(path))
+}
+
+/// All that devices speak.
+pub(crate) fn tongues() -> impl Iterator<Item = &'static dyn Tongue> {
+    ALL.iter().filter_map(|parts| parts.tongue)
 }
 
 /// The writing half: spells frames.

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use access::events::EventSink;
 use access::http::{
-    Attempt, Body, Handled, HttpService, Problem, Query, Surface, Traceparent, authenticate, read_body,
+    Attempt, Body, Handled, HttpService, Path, Problem, Query, Surface, Traceparent, authenticate, read_body,
 };
 use access::{Administration, Directory, Principal};
 use async_trait::async_trait;
@@ -194,6 +194,10 @@ fn no_device() -> Problem {
 
 #[async_trait]
 impl HttpService for Native {
+    fn paths(&self) -> Vec<Path> {
+        route::PATHS.to_vec()
+    }
+
     async fn call(&self, request: Request<Incoming>, peer: SocketAddr) -> Handled {
         let Some(route) = Route::parse(request.uri().path()) else {
             return Handled::NotMine(request);

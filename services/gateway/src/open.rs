@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use access::administration::TenantRefused;
-use access::http::{Attempt, Body, Problem, Query, authenticate};
+use access::http::{Attempt, Body, Path, Problem, Query, authenticate};
 use access::{Administration, Directory, Principal, Role};
 use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
@@ -75,6 +75,12 @@ impl Streams {
     #[must_use]
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// The paths of streams.
+    pub fn paths(&self) -> impl Iterator<Item = Path> {
+        let patterns = self.entrances.iter().flat_map(|entrance| entrance.paths());
+        patterns.map(|pattern| Path::get(*pattern))
     }
 
     /// Whether `path` is that of a stream.

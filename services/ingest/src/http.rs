@@ -7,8 +7,8 @@ use ::http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use ::http::request::Parts;
 use ::http::{HeaderValue, Method, Request, Response, StatusCode};
 use access::http::{
-    Attempt, Body, BodyError, Handled, HttpService, Problem, Query, Surface, Traceparent, authenticate, json,
-    read_body_metered,
+    Attempt, Body, BodyError, Handled, HttpService, Path, Problem, Query, Surface, Traceparent, authenticate,
+    json, read_body_metered,
 };
 use access::{Principal, Submission};
 use async_trait::async_trait;
@@ -32,6 +32,10 @@ const LOOKED_AT_BYTES: usize = 64 << 10;
 
 #[async_trait]
 impl HttpService for Ingest {
+    fn paths(&self) -> Vec<Path> {
+        vec![Path::new("POST", PATH)]
+    }
+
     async fn call(&self, request: Request<Incoming>, peer: SocketAddr) -> Handled {
         if request.uri().path() != PATH {
             return Handled::NotMine(request);

@@ -18,7 +18,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Attempt, Body, Handled, HttpService, Problem, Query, Surface, authenticate, json, no_content, read_body,
+    Attempt, Body, Handled, HttpService, Path, Problem, Query, Surface, authenticate, json, no_content,
+    read_body,
 };
 use crate::administration::{
     RuleRefused, TenantRefused, TokenMembers, TokenPage, TokenRefused, Visible, WriteError,
@@ -104,6 +105,17 @@ struct TenantMembers {
 
 #[async_trait]
 impl HttpService for AdministrationService {
+    fn paths(&self) -> Vec<Path> {
+        vec![
+            Path::new("GET, POST", "/v1/tokens"),
+            // The id of a device's own tokens has slashes.
+            Path::new("GET, PATCH, DELETE", "/v1/tokens/{token…}"),
+            Path::get("/v1/tenants"),
+            Path::new("GET, PUT", "/v1/tenants/{tenant}"),
+            Path::new("POST, DELETE", "/v1/session"),
+        ]
+    }
+
     async fn call(&self, request: Request<Incoming>, peer: SocketAddr) -> Handled {
         let Some(route) = Route::of(request.uri().path()) else {
             return Handled::NotMine(request);

@@ -1,7 +1,7 @@
 //! What devices speak at `/v1/connect`: events and steps of commands, each acknowledged.
 
 use access::events::Outcome;
-use access::http::Surface;
+use access::http::{Path, Surface};
 
 use super::frames::{self, Message, Step};
 use crate::dialect::tongue::{Said, Tongue};
@@ -11,8 +11,8 @@ use crate::dialect::tongue::{Said, Tongue};
 pub(crate) struct Native;
 
 impl Tongue for Native {
-    fn takes(&self, path: &str) -> bool {
-        path == "/v1/connect"
+    fn path(&self) -> Path {
+        Path::get("/v1/connect")
     }
 
     fn surface(&self) -> Surface {

@@ -39,6 +39,7 @@ const NOT_ALLOWED: &str = "You do not have permission to perform this action.";
 
 /// The dialect.
 pub(super) const PARTS: Parts = Parts {
+    name: "controller",
     entrances: |_| vec![Arc::new(Controller)],
     requests: |limits| {
         vec![Arc::new(requests::Controller::new(
@@ -53,8 +54,8 @@ pub(super) const PARTS: Parts = Parts {
 struct Controller;
 
 impl Entrance for Controller {
-    fn takes(&self, path: &str) -> bool {
-        Socket::is(path)
+    fn paths(&self) -> &[&'static str] {
+        Socket::PATHS
     }
 
     fn surface(&self) -> Surface {

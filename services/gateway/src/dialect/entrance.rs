@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::http::authentication;
-use access::http::{Body, Problem, Query, Surface};
+use access::http::{Body, Path, Problem, Query, Surface};
 use access::{Principal, TenantError};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
@@ -200,8 +200,14 @@ impl Opening {
 
 /// A way in.
 pub trait Entrance: Send + Sync + 'static {
+    /// The paths that come in here, by `GET`.
+    fn paths(&self) -> &[&'static str];
+
     /// Whether a request for `path` comes in here.
-    fn takes(&self, path: &str) -> bool;
+    fn takes(&self, path: &str) -> bool {
+        let mut paths = self.paths().iter();
+        paths.any(|pattern| Path::get(*pattern).is(path))
+    }
 
     /// What it speaks.
     fn transports(&self) -> Transports {

@@ -26,6 +26,7 @@ const PATH: &str = "/api/v2/ws";
 
 /// The dialect.
 pub(super) const PARTS: Parts = Parts {
+    name: "filter",
     entrances: |_| vec![Arc::new(Socket)],
     requests: |limits| vec![Arc::new(requests::Devices::new(limits.open))],
     tongue: None,
@@ -41,8 +42,8 @@ const SURFACE: Surface = Surface {
 };
 
 impl Entrance for Socket {
-    fn takes(&self, path: &str) -> bool {
-        path == PATH
+    fn paths(&self) -> &[&'static str] {
+        &[PATH]
     }
 
     fn surface(&self) -> Surface {

@@ -18,6 +18,7 @@ pub(crate) mod entrance;
 
 /// The dialect.
 pub(super) const PARTS: Parts = Parts {
+    name: "native",
     entrances: |_| vec![Arc::new(entrance::Stream)],
     requests: |_| Vec::new(),
     tongue: Some(&crate::device_socket::Native),

@@ -24,6 +24,7 @@ use frames::Frames;
 
 /// The dialect.
 pub(super) const PARTS: Parts = Parts {
+    name: "realtime",
     entrances: |_| vec![Arc::new(Realtime::default())],
     requests: |limits| {
         vec![Arc::new(requests::Realtime {
@@ -48,8 +49,8 @@ const SURFACE: Surface = Surface {
 };
 
 impl Entrance for Realtime {
-    fn takes(&self, path: &str) -> bool {
-        path == "/realtime"
+    fn paths(&self) -> &[&'static str] {
+        &["/realtime"]
     }
 
     fn surface(&self) -> Surface {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::http::{Body, Problem, Query, Surface};
+use access::http::{Body, Path, Problem, Query, Surface};
 use access::{Outcome, Principal, Rejection, Submission};
 use bytes::Bytes;
 use http::request::Parts;
@@ -218,8 +218,14 @@ impl Do {
 
 /// The requests of one dialect.
 pub trait Requests: Send + Sync + 'static {
+    /// Their paths.
+    fn paths(&self) -> &'static [Path];
+
     /// Whether this is one of them.
-    fn takes(&self, method: &Method, path: &str) -> bool;
+    fn takes(&self, method: &Method, path: &str) -> bool {
+        let mut paths = self.paths().iter();
+        paths.any(|known| known.is(path) && known.takes(method))
+    }
 
     /// The first step.
     fn begin(&self, request: Request) -> Step;

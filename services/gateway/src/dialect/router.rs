@@ -52,8 +52,8 @@ mod tests {
     struct Door(&'static str, Surface);
 
     impl Entrance for Door {
-        fn takes(&self, path: &str) -> bool {
-            path == self.0
+        fn paths(&self) -> &[&'static str] {
+            std::slice::from_ref(&self.0)
         }
 
         fn surface(&self) -> Surface {

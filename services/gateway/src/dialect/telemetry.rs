@@ -30,6 +30,7 @@ pub(crate) const CAP: &str = "telemetry";
 
 /// The dialect.
 pub(super) const PARTS: Parts = Parts {
+    name: "telemetry",
     entrances,
     requests: |limits| {
         vec![Arc::new(requests::Telemetry::new(

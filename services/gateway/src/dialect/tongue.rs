@@ -2,7 +2,7 @@
 //! socket is [`device_socket`](crate::device_socket)'s.
 
 use access::events::Outcome;
-use access::http::{Body, Surface};
+use access::http::{Body, Path, Surface};
 use http::Response;
 use serde_json::value::RawValue;
 
@@ -11,8 +11,8 @@ use crate::device_socket::Step;
 
 /// A way to speak with devices.
 pub(crate) trait Tongue: Send + Sync + 'static {
-    /// Whether it is spoken at `path`.
-    fn takes(&self, path: &str) -> bool;
+    /// Where it is spoken.
+    fn path(&self) -> Path;
 
     /// Where the credential may stand.
     fn surface(&self) -> Surface;

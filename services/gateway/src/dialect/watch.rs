@@ -20,7 +20,7 @@ use http::Response;
 use super::text::quoted;
 use super::{Ask, Asked, Entrance, Opening, Parts, Reason, Refusal, Transports};
 use crate::subscription::Transport;
-use path::{Path, Tail};
+use path::Path;
 
 /// Where a credential may stand in a request.
 const SURFACE: Surface = Surface {
@@ -36,6 +36,7 @@ const STREAM: Surface = Surface {
 
 /// The dialect.
 pub(super) const PARTS: Parts = Parts {
+    name: "watch",
     entrances: |_| vec![Arc::new(Watch), Arc::new(LogStream)],
     requests: |limits| {
         vec![Arc::new(requests::Watch::new(
@@ -50,8 +51,8 @@ pub(super) const PARTS: Parts = Parts {
 struct Watch;
 
 impl Entrance for Watch {
-    fn takes(&self, path: &str) -> bool {
-        Path::is(path, Tail::Watch)
+    fn paths(&self) -> &[&'static str] {
+        &[path::WATCH]
     }
 
     fn surface(&self) -> Surface {
@@ -71,8 +72,8 @@ impl Entrance for Watch {
 struct LogStream;
 
 impl Entrance for LogStream {
-    fn takes(&self, path: &str) -> bool {
-        Path::is(path, Tail::LogStream)
+    fn paths(&self) -> &[&'static str] {
+        &[path::LOG_STREAM]
     }
 
     fn transports(&self) -> Transports {

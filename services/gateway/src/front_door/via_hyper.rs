@@ -121,7 +121,11 @@ async fn route(
     {
         return stream(streams, request, client, tasks, leave).await;
     }
-    for service in &door.services {
+    for (paths, service) in &door.services {
+        let path = request.uri().path();
+        if !paths.iter().any(|known| known.is(path)) {
+            continue;
+        }
         match service.call(request, client).await {
             Handled::Response(response) => return response,
             Handled::NotMine(unchanged) => request = unchanged,

@@ -1,8 +1,24 @@
 //! The paths of the native API.
 
+use access::http::Path;
 use percent_encoding::percent_decode_str;
 
 use super::alerts;
+
+/// Every path of this service.
+pub(super) const PATHS: &[Path] = &[
+    Path::new("GET, DELETE", "/v1/devices"),
+    Path::new("GET, DELETE", "/v1/devices/{device}"),
+    Path::get("/v1/devices/{device}/events"),
+    Path::new("GET, POST", "/v1/devices/{device}/commands"),
+    Path::get("/v1/devices/{device}/commands/{command}"),
+    Path::get("/v1/alerts"),
+    Path::new("POST", "/v1/alerts/{alert}/acknowledge"),
+    Path::new("POST", "/v1/alerts/{alert}/close"),
+    Path::get("/v1/rules"),
+    Path::new("GET, PUT, DELETE", "/v1/rules/{rule}"),
+    Path::get("/v1/summary"),
+];
 
 /// A path of this service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +112,14 @@ mod tests {
             Some(Route::AlertStep("hot~1".into(), alerts::Step::Close))
         );
         assert_eq!(Route::parse("/v1/rules/hot"), Some(Route::Rule("hot".into())));
+    }
+
+    #[test]
+    fn every_path_is_read_and_takes_what_it_says() {
+        for path in PATHS {
+            let route = Route::parse(path.pattern).unwrap();
+            assert_eq!(route.methods(), path.methods, "{}", path.pattern);
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Paths of the controller dialect, with or without a slash at the end.
 
+use access::http::Path;
 use percent_encoding::percent_decode_str;
 
 /// A socket.
@@ -25,10 +26,11 @@ pub(super) enum Resource {
 }
 
 impl Socket {
-    /// Whether `path` is one of a socket.
-    pub(super) fn is(path: &str) -> bool {
-        Self::read(path).is_some()
-    }
+    pub(super) const PATHS: &[&str] = &[
+        "/ws/controller/device/{device}/command[/]",
+        "/ws/loci/location/{location}[/]",
+        "/ws/loci/location[/]",
+    ];
 
     pub(super) fn read(path: &str) -> Option<Self> {
         if let Some(rest) = path.strip_prefix("/ws/loci/location") {
@@ -44,6 +46,11 @@ impl Socket {
 }
 
 impl Resource {
+    pub(super) const PATHS: &[Path] = &[
+        Path::new("PUT", "/api/v1/controller/device/{device}/coordinates[/]"),
+        Path::new("GET, POST", "/api/v1/controller/device/{device}/command[/]"),
+        Path::get("/api/v1/controller/device/{device}/command/{command}[/]"),
+    ];
     pub(super) fn read(path: &str) -> Option<Self> {
         let rest = path.strip_prefix("/api/v1/controller/device/")?.trim_end_slash();
         let (device, tail) = rest.split_once('/')?;

@@ -6,7 +6,7 @@ mod coordinates;
 use std::sync::Arc;
 
 use access::Principal;
-use access::http::{Body, Problem, Query};
+use access::http::{Body, Path, Problem, Query};
 use access::principal::is_tenant;
 use http::{Method, Response};
 use state::Stored;
@@ -51,13 +51,8 @@ impl Controller {
 }
 
 impl Requests for Controller {
-    fn takes(&self, method: &Method, path: &str) -> bool {
-        match Resource::read(path) {
-            Some(Resource::Coordinates(_)) => method == Method::PUT,
-            Some(Resource::Commands(_)) => method == Method::GET || method == Method::POST,
-            Some(Resource::Command(..)) => method == Method::GET,
-            None => false,
-        }
+    fn paths(&self) -> &'static [Path] {
+        Resource::PATHS
     }
 
     fn begin(&self, request: Request) -> Step {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use access::Principal;
-use access::http::{Body, Problem, json};
-use http::{Method, Response, StatusCode};
+use access::http::{Body, Path, Problem, json};
+use http::{Response, StatusCode};
 use query::Limits;
 use schemas::json::write_merged_document;
 use state::Page;
@@ -62,8 +62,8 @@ impl Devices {
 }
 
 impl Requests for Devices {
-    fn takes(&self, method: &Method, path: &str) -> bool {
-        method == Method::GET && path == DEVICES
+    fn paths(&self) -> &'static [Path] {
+        const { &[Path::get(DEVICES)] }
     }
 
     fn begin(&self, request: Request) -> Step {

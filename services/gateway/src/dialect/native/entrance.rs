@@ -17,8 +17,8 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 pub(super) struct Stream;
 
 impl Entrance for Stream {
-    fn takes(&self, path: &str) -> bool {
-        path == "/v1/stream"
+    fn paths(&self) -> &[&'static str] {
+        &["/v1/stream"]
     }
 
     fn transports(&self) -> Transports {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use access::http::{Body, Problem, Query, json};
+use access::http::{Body, Path, Problem, Query, json};
 use access::{Principal, Role, Scope};
-use http::{Method, Response, StatusCode};
+use http::{Response, StatusCode};
 use journal::Micros;
 use schemas::event::{Lock, LockSource};
 use schemas::{Body as EventBody, Event, Kind};
@@ -32,8 +32,8 @@ pub struct Realtime {
 }
 
 impl Requests for Realtime {
-    fn takes(&self, method: &Method, path: &str) -> bool {
-        method == Method::GET && (path == LOCK_EVENTS || path == HEALTH)
+    fn paths(&self) -> &'static [Path] {
+        const { &[Path::get(LOCK_EVENTS), Path::get(HEALTH)] }
     }
 
     fn begin(&self, request: Request) -> Step {

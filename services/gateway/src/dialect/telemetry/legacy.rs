@@ -49,8 +49,8 @@ const OF_FLEET: KindSet = KindSet::NONE
 pub struct Legacy;
 
 impl Entrance for Legacy {
-    fn takes(&self, path: &str) -> bool {
-        path == PATH
+    fn paths(&self) -> &[&'static str] {
+        &[PATH]
     }
 
     fn surface(&self) -> Surface {

@@ -5,8 +5,8 @@ mod message;
 
 use std::sync::Arc;
 
-use access::http::{Body, Problem, json};
-use http::{HeaderName, Method, Response, StatusCode};
+use access::http::{Body, Path, Problem, json};
+use http::{HeaderName, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 
 use super::CAP;
@@ -68,11 +68,13 @@ impl Telemetry {
 }
 
 impl Requests for Telemetry {
-    fn takes(&self, method: &Method, path: &str) -> bool {
-        match *method {
-            Method::GET => path == STATUS,
-            Method::POST => path == BATCH || address(path).is_some(),
-            _ => false,
+    fn paths(&self) -> &'static [Path] {
+        const {
+            &[
+                Path::get(STATUS),
+                Path::new("POST", BATCH),
+                Path::new("POST", "/ingest/v1/tenant/{tenant}/device/{device}/{kind}"),
+            ]
         }
     }
 

@@ -51,8 +51,8 @@ impl EventStream {
 }
 
 impl Entrance for WebSocket {
-    fn takes(&self, path: &str) -> bool {
-        path == PATH
+    fn paths(&self) -> &[&'static str] {
+        &[PATH]
     }
 
     fn surface(&self) -> Surface {
@@ -85,8 +85,8 @@ impl Entrance for WebSocket {
 }
 
 impl Entrance for EventStream {
-    fn takes(&self, path: &str) -> bool {
-        path == SSE_PATH
+    fn paths(&self) -> &[&'static str] {
+        &[SSE_PATH]
     }
 
     fn transports(&self) -> Transports {

@@ -1,14 +1,14 @@
 //! What devices say on their own socket in this dialect, and what they are sent. Pure.
 
 use access::events::Outcome;
-use access::http::{Body, Surface};
+use access::http::{Body, Path as HttpPath, Surface};
 use http::Response;
 use schemas::json::hardware_entity;
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
-use super::path::{Path, Tail};
+use super::path::{self, Path};
 use super::{STREAM, refuse};
 use crate::device_socket::Step;
 use crate::dialect::Refusal;
@@ -23,8 +23,8 @@ const COMMAND_ERROR: &str = "command_error";
 pub(super) struct Device;
 
 impl Tongue for Device {
-    fn takes(&self, path: &str) -> bool {
-        Path::is(path, Tail::Connect)
+    fn path(&self) -> HttpPath {
+        HttpPath::get(path::CONNECT)
     }
 
     fn surface(&self) -> Surface {

@@ -3,6 +3,19 @@
 use percent_encoding::percent_decode_str;
 use schemas::json::check_device;
 
+/// The socket.
+pub(super) const WATCH: &str = "/v1/projects/{project}/devices/{device}/watch";
+/// The legacy event stream.
+pub(super) const LOG_STREAM: &str = "/v1/projects/{project}/devices/{device}/logs/stream";
+/// Older logs.
+pub(super) const LOGS: &str = "/v1/projects/{project}/devices/{device}/logs";
+/// The status.
+pub(super) const STATUS: &str = "/v1/projects/{project}/devices/{device}/status";
+/// A command.
+pub(super) const COMMAND: &str = "/v1/projects/{project}/devices/{device}/command";
+/// The device's own socket.
+pub(super) const CONNECT: &str = "/v1/projects/{project}/devices/{device}/connect/websocket";
+
 /// The project of devices whose ids name none.
 const NO_PROJECT: &str = "default";
 
@@ -31,11 +44,6 @@ pub(super) struct Path {
 }
 
 impl Path {
-    /// Whether `path` is one of this dialect with that end.
-    pub(super) fn is(path: &str, tail: Tail) -> bool {
-        split(path).is_some_and(|(_, _, found)| found == tail)
-    }
-
     /// Reads a path.
     pub(super) fn read(path: &str) -> Option<(Self, Tail)> {
         let (project, device, tail) = split(path)?;
@@ -131,10 +139,19 @@ mod tests {
         ] {
             assert!(Path::read(path).is_none(), "{path}");
         }
-        assert!(Path::is("/v1/projects/a/devices/b/logs/stream", Tail::LogStream));
-        assert!(Path::is(
-            "/v1/projects/a/devices/b/connect/websocket",
-            Tail::Connect
-        ));
+    }
+
+    #[test]
+    fn every_path_is_read() {
+        for (path, tail) in [
+            (WATCH, Tail::Watch),
+            (LOG_STREAM, Tail::LogStream),
+            (LOGS, Tail::Logs),
+            (STATUS, Tail::Status),
+            (COMMAND, Tail::Command),
+            (CONNECT, Tail::Connect),
+        ] {
+            assert_eq!(Path::read(path).map(|(_, found)| found), Some(tail));
+        }
     }
 }

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::Principal;
-use access::http::{Body, Query, json};
-use http::{Method, Response, StatusCode};
+use access::http::{Body, Path as HttpPath, Query, json};
+use http::{Response, StatusCode};
 use state::Stored;
 
-use super::path::{Path, Tail};
+use super::path::{self, Path, Tail};
 use super::{SURFACE, Target, no_device, no_project, refuse, unavailable};
 use crate::commands::CommandLimits;
 use crate::dialect::requests::{Do, Request, Requests, Step};
@@ -57,11 +57,13 @@ impl Watch {
 }
 
 impl Requests for Watch {
-    fn takes(&self, method: &Method, path: &str) -> bool {
-        match Path::read(path) {
-            Some((_, Tail::Logs | Tail::Status)) => method == Method::GET,
-            Some((_, Tail::Command)) => method == Method::POST,
-            Some((_, Tail::Watch | Tail::LogStream | Tail::Connect)) | None => false,
+    fn paths(&self) -> &'static [HttpPath] {
+        const {
+            &[
+                HttpPath::get(path::LOGS),
+                HttpPath::get(path::STATUS),
+                HttpPath::new("POST", path::COMMAND),
+            ]
         }
     }
 
