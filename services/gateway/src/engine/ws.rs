@@ -79,6 +79,8 @@ pub(crate) enum Message {
 pub(crate) enum Broken {
     Protocol,
     TooLong,
+    /// A text is not UTF-8 (RFC 6455, 8.1).
+    NotText,
 }
 
 /// What of a client's frames is incomplete; empty while it is silent.
@@ -167,9 +169,8 @@ impl Input {
         if !is_text {
             return Ok(Some(Message::Binary));
         }
-        String::from_utf8(whole)
-            .map(|text| Some(Message::Text(text)))
-            .map_err(|_| Broken::Protocol)
+        let text = String::from_utf8(whole).map_err(|_| Broken::NotText)?;
+        Ok(Some(Message::Text(text)))
     }
 }
 
@@ -230,6 +231,18 @@ mod tests {
         input.push(&client(0x01, &[b'a'; 60]));
         input.push(&client(0x80, &[b'a'; 60]));
         assert_eq!(input.next(100), Err(Broken::TooLong));
+    }
+
+    #[test]
+    fn a_text_that_is_not_utf_8_is_refused() {
+        let mut input = Input::default();
+        // A letter may be in two fragments.
+        for frame in [client(0x01, b"\xc3"), client(0x80, b"\xa9")] {
+            input.push(&frame);
+        }
+        assert_eq!(input.next(100), Ok(Some(Message::Text("\u{e9}".into()))));
+        input.push(&client(0x81, b"a\xff"));
+        assert_eq!(input.next(100), Err(Broken::NotText));
     }
 
     #[test]
