@@ -16,6 +16,7 @@
 //! | [`socket`] | WebSockets of the dialects |
 //! | [`stream`] | SSE and WebSocket streams as one type, cut and resumed at will |
 //! | [`wait`] | waiting for a condition, never for a time |
+//! | [`ways`] | every way to watch devices by a dialect |
 //! | [`world`] | one node with a tenant |
 
 pub mod api;
@@ -33,4 +34,5 @@ pub mod seed;
 pub mod socket;
 pub mod stream;
 pub mod wait;
+pub mod ways;
 pub mod world;

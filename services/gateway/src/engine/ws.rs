@@ -259,6 +259,45 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        /// Any bytes, in any pieces: no panic, and the pieces change nothing.
+        #[test]
+        fn bytes_mean_the_same_however_they_come(
+            frames in proptest::collection::vec((proptest::num::u8::ANY, proptest::collection::vec(proptest::num::u8::ANY, 0..140)), 0..8),
+            noise in proptest::collection::vec(proptest::num::u8::ANY, 0..40),
+            cuts in proptest::collection::vec(1_usize..60, 1..40),
+        ) {
+            let mut bytes: Vec<u8> = frames.iter().flat_map(|(first, payload)| client(*first, payload)).collect();
+            bytes.extend(noise);
+            let read = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+                let (mut input, mut said) = (Input::default(), Vec::new());
+                for piece in pieces {
+                    input.push(piece);
+                    loop {
+                        match input.next(200) {
+                            Ok(Some(message)) => said.push(Ok(message)),
+                            Ok(None) => break,
+                            Err(broken) => {
+                                said.push(Err(broken));
+                                return said;
+                            }
+                        }
+                    }
+                }
+                said
+            };
+            let whole = read(&mut [&bytes[..]].into_iter());
+            let mut rest = &bytes[..];
+            let mut cuts = cuts.iter().cycle();
+            let mut pieces = std::iter::from_fn(|| {
+                let (piece, after) = rest.split_at(rest.len().min(*cuts.next()?));
+                rest = after;
+                (!piece.is_empty()).then_some(piece)
+            });
+            proptest::prop_assert_eq!(read(&mut pieces), whole);
+        }
+    }
+
     #[test]
     fn headers_of_every_length_are_read_by_a_client() {
         for length in [0, 1, 125, 126, 65_535, 65_536] {
