@@ -11,4 +11,5 @@ mod filters;
 mod hostile;
 mod ingest;
 mod live;
+mod pair;
 mod resume;

@@ -17,6 +17,7 @@
 //! | [`stream`] | SSE and WebSocket streams as one type, cut and resumed at will |
 //! | [`tap`] | requests of any kind as bytes, to be searched |
 //! | [`wait`] | waiting for a condition, never for a time |
+//! | [`ways`] | every way to watch devices by a dialect |
 //! | [`world`] | one node with a tenant |
 
 pub mod api;
@@ -35,4 +36,5 @@ pub mod socket;
 pub mod stream;
 pub mod tap;
 pub mod wait;
+pub mod ways;
 pub mod world;

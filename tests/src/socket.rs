@@ -60,16 +60,14 @@ impl Socket {
         Self { inner }
     }
 
-    /// The next text.
+    /// The next text as it stands.
     ///
     /// # Errors
     /// How it ended.
-    pub async fn try_next(&mut self) -> Result<Value, Ended> {
+    pub async fn try_text(&mut self) -> Result<String, Ended> {
         loop {
             match self.inner.next().await {
-                Some(Ok(Message::Text(text))) => {
-                    return Ok(serde_json::from_str(&text).expect("frames are JSON"));
-                }
+                Some(Ok(Message::Text(text))) => return Ok(text.as_str().to_owned()),
                 Some(Ok(Message::Close(frame))) => {
                     return Err(frame.map_or(Ended::Eof, |frame| Ended::Closed(frame.code.into())));
                 }
@@ -77,6 +75,15 @@ impl Socket {
                 Some(Err(_)) | None => return Err(Ended::Eof),
             }
         }
+    }
+
+    /// The next text.
+    ///
+    /// # Errors
+    /// How it ended.
+    pub async fn try_next(&mut self) -> Result<Value, Ended> {
+        let text = self.try_text().await?;
+        Ok(serde_json::from_str(&text).expect("frames are JSON"))
     }
 
     /// The next text. Panics when there is none in time.

@@ -7,6 +7,7 @@ mod arrows;
 mod attributes;
 mod avro;
 mod fixtures;
+mod frames;
 mod layout;
 mod lengths;
 mod migrations;

@@ -9,6 +9,8 @@
 //!
 //! Another dialect is one folder here and one line in [`ALL`].
 
+#[cfg(test)]
+mod any_client;
 pub mod controller;
 pub mod conversation;
 pub mod entrance;

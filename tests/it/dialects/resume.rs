@@ -1,273 +1,232 @@
-//! Clients of every dialect, cut at random and resumed, have each event once and in order.
+//! Clients of every dialect, cut at random and resumed on any of two gateways while events flow, have each
+//! event once and in order; where only the newest of a device is promised, they end with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use eventsource_stream::Eventsource as _;
-use futures::StreamExt as _;
 use rand::RngExt as _;
 use rand::rngs::SmallRng;
-use serde_json::{Value, json};
+use rand::seq::IndexedRandom as _;
+use serde_json::Value;
 use tests::api::Api;
-use tests::seed::Seed;
-use tests::socket::Socket;
+use tests::seed::{Seed, scale};
+use tests::stream::Ended;
 use tests::wait::within;
-use tests::world::World;
+use tests::ways::{DEVICE, Frame, KINDS, WAYS, Watcher, Way, numbered, placed};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 
-const DEVICES: [&str; 4] = ["bus-0", "bus-1", "bus-2", "bus-3"];
-const EVENTS: u64 = 60;
+use crate::pair::Pair;
 
-/// What a client has of each device, in the order in which it came.
-type Seen = BTreeMap<String, Vec<u64>>;
+const TENANT: &str = "acme";
+const DEVICES: [&str; 5] = [DEVICE, "bus-1", "bus-2", "depot/gate", "tram-7"];
+const CLIENTS_OF_A_WAY: u64 = 4;
+/// Connections of each client, at least.
+const SESSIONS: u64 = 16;
+/// Events that are sent before the writer slows down.
+const EVENTS_AT_PACE: usize = 2_000;
+/// Longest text in an event, bytes.
+const TEXT_MAX: usize = 600;
 
-fn take(seen: &mut Seen, frame: &Value) {
-    let device = frame.get("device_id").or_else(|| frame.get("hardwareId"));
-    let n = frame
-        .pointer("/metrics/n")
-        .or_else(|| frame.pointer("/payload/n"));
-    if let (Some(device), Some(n)) = (device.and_then(Value::as_str), n.and_then(Value::as_u64)) {
-        seen.entry(device.to_owned()).or_default().push(n);
+/// Numbers of events by device, in order.
+type Numbers = BTreeMap<String, Vec<u64>>;
+
+/// What was acknowledged: device, kind and number, in order.
+type Sent = Vec<(&'static str, &'static str, u64)>;
+
+/// Sends events of all devices.
+struct Writer {
+    gateways: [Api; 2],
+    random: SmallRng,
+    sent: Sent,
+    next: BTreeMap<&'static str, u64>,
+}
+
+impl Writer {
+    async fn run(mut self, is_over: Arc<AtomicBool>) -> Self {
+        while !is_over.load(Ordering::Relaxed) {
+            let batch: Vec<_> = (0..self.random.random_range(1..12))
+                .map(|_| {
+                    let device = *DEVICES.choose(&mut self.random).expect("devices");
+                    (device, *KINDS.choose(&mut self.random).expect("kinds"))
+                })
+                .collect();
+            self.send(&batch).await;
+            let pause_ms = if self.sent.len() > EVENTS_AT_PACE {
+                200
+            } else {
+                self.random.random_range(0..30)
+            };
+            tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+        }
+        // Whoever has these has seen everything before.
+        for device in DEVICES {
+            self.send(&KINDS.map(|kind| (device, kind))).await;
+        }
+        self
+    }
+
+    async fn send(&mut self, batch: &[(&'static str, &'static str)]) {
+        let mut events: Vec<Value> = Vec::new();
+        for (device, kind) in batch {
+            let next = self.next.entry(device).or_default();
+            let text = "x".repeat(self.random.random_range(0..TEXT_MAX));
+            events.push(numbered(device, kind, *next, &text));
+            self.sent.push((device, kind, *next));
+            *next += 1;
+        }
+        let gateway = self.gateways.choose(&mut self.random).expect("gateways");
+        gateway.send_events(&events).await;
     }
 }
 
-fn is_whole(seen: &Seen) -> bool {
-    seen.values().map(Vec::len).sum::<usize>() >= DEVICES.len() * EVENTS as usize
+/// What clients of `way` see of it.
+fn part_of(way: Way, sent: &Sent) -> Numbers {
+    let mut numbers = Numbers::new();
+    for (device, kind, number) in sent {
+        if way.shows(device, kind) {
+            numbers.entry(way.named(device)).or_default().push(*number);
+        }
+    }
+    numbers
 }
 
-/// Reads up to so many frames of a socket; the last cursor is kept.
-async fn read(socket: &mut Socket, most: usize, seen: &mut Seen, cursor: &mut String) {
-    for _ in 0..most {
-        if is_whole(seen) {
+struct Client {
+    way: Way,
+    gateways: [Api; 2],
+    cursor: Option<String>,
+    seen: Numbers,
+    random: SmallRng,
+}
+
+impl Client {
+    async fn open(&mut self) -> Watcher {
+        let way = self.way;
+        let admin = self.gateways.choose(&mut self.random).expect("gateways");
+        let query = match self.cursor {
+            Some(_) => "cursor=1",
+            None => "cursor=1&since=earliest",
+        };
+        let opened = way.open(admin, query, self.cursor.as_deref()).await;
+        let mut watcher = opened.unwrap_or_else(|ended| panic!("{way:?}: refused: {ended:?}"));
+        watcher.choose(way, &DEVICES).await;
+        watcher
+    }
+
+    /// One connection, cut after some frames or some time, in whatever it is doing then.
+    async fn session(&mut self) {
+        let frames_max = self.random.random_range(0..40);
+        let patience = Duration::from_millis(self.random.random_range(5..400));
+        let cut = Instant::now() + patience;
+        let Ok(mut watcher) = timeout_at(cut, self.open()).await else {
+            return;
+        };
+        for _ in 0..frames_max {
+            let Ok(frame) = timeout_at(cut, watcher.next()).await else {
+                return;
+            };
+            self.take(frame);
+        }
+    }
+
+    /// Reads until it has the last of everything.
+    async fn finish(&mut self, whole: &Numbers) {
+        let what = format!("the last frames of {:?}", self.way);
+        within(&what, async {
+            let mut watcher = self.open().await;
+            while !self.has_last(whole) {
+                let frame = watcher.next().await;
+                self.take(frame);
+            }
+        })
+        .await;
+    }
+
+    fn has_last(&self, whole: &Numbers) -> bool {
+        whole
+            .iter()
+            .all(|(name, numbers)| self.seen.get(name).and_then(|seen| seen.last()) == numbers.last())
+    }
+
+    fn take(&mut self, frame: Result<Frame, Ended>) {
+        let way = self.way;
+        let frame = frame.unwrap_or_else(|ended| panic!("{way:?}: ended: {ended:?}"));
+        assert!(!frame.is_fault, "{way:?}: {frame:?}");
+        if let Some((name, number)) = way.number(&frame.json()) {
+            self.seen.entry(name).or_default().push(number);
+        }
+        if frame.cursor.is_some() {
+            self.cursor = frame.cursor;
+        }
+    }
+
+    fn has_what_is_promised(&self, whole: &Numbers) {
+        let way = self.way;
+        if !way.is_conflated() {
+            for (name, numbers) in whole {
+                assert_eq!(self.seen.get(name), Some(numbers), "{way:?}: {name}");
+            }
+            assert_eq!(self.seen.len(), whole.len(), "{way:?}");
             return;
         }
-        let frame = socket.next().await;
-        assert_ne!(frame["type"], "reset", "{frame}");
-        take(seen, &frame);
-        if let Some(told) = frame["cursor"].as_str() {
-            told.clone_into(cursor);
+        for (name, seen) in &self.seen {
+            let whole: BTreeSet<&u64> = whole[name].iter().collect();
+            assert!(
+                seen.iter().all(|number| whole.contains(number)),
+                "{way:?}: {name}: {seen:?} of {whole:?}"
+            );
         }
     }
 }
 
-async fn realtime(api: &Api, cursor: &str) -> Socket {
-    let path = format!("/realtime?api_key={}&cursor=1&since={cursor}", api.token);
-    let mut socket = Socket::open(api, &path, &[]).await.expect("a socket");
-    socket
-        .send(&json!({"type": "subscribe", "hardwareIds": DEVICES}))
-        .await;
-    socket
-}
-
-async fn telemetry(api: &Api, cursor: &str) -> Socket {
-    let token = &api.token;
-    let path = format!("/api/v1/customer/telemetry/stream?token={token}&cursor=1&since={cursor}");
-    Socket::open(api, &path, &[]).await.expect("a socket")
-}
-
-async fn sockets(api: &Api, dialect: &str, random: &mut SmallRng) -> Seen {
-    let (mut seen, mut cursor) = (Seen::new(), "earliest".to_owned());
-    while !is_whole(&seen) {
-        let mut socket = match dialect {
-            "realtime" => realtime(api, &cursor).await,
-            _ => telemetry(api, &cursor).await,
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_client_has_what_its_dialect_promises_however_often_it_is_cut() {
+    let seed = Seed::of_test();
+    let pair = Pair::with(|config| config.open.telemetry.streams_max = 1_000).await;
+    let nodes = pair.gateways();
+    let admin = placed(&nodes, TENANT, &DEVICES).await;
+    let gateways = nodes.map(|node| admin.at(&node.base));
+    let mut clients = JoinSet::new();
+    for (number, way) in (1..).zip(WAYS.into_iter().flat_map(|way| [way; CLIENTS_OF_A_WAY as usize])) {
+        let mut client = Client {
+            way,
+            gateways: gateways.clone(),
+            cursor: None,
+            seen: Numbers::new(),
+            random: seed.part(number),
         };
-        read(&mut socket, random.random_range(1..40), &mut seen, &mut cursor).await;
+        clients.spawn(async move {
+            for _ in 0..SESSIONS * scale() {
+                client.session().await;
+            }
+            client
+        });
     }
-    seen
-}
-
-async fn event_streams(api: &Api, random: &mut SmallRng) -> Seen {
-    let (mut seen, mut cursor) = (Seen::new(), String::new());
-    while !is_whole(&seen) {
-        let path = "/api/v1/customer/telemetry/stream/sse?since=earliest";
-        let mut request = api.request(reqwest::Method::GET, path);
-        if !cursor.is_empty() {
-            request = request.header("Last-Event-ID", &cursor);
-        }
-        let answer = request.send().await.expect("an answer");
-        assert_eq!(answer.status(), 200);
-        let mut events = answer.bytes_stream().eventsource();
-        for _ in 0..random.random_range(1..40) {
-            if is_whole(&seen) {
-                break;
-            }
-            let event = within("an event", events.next())
-                .await
-                .expect("it goes on")
-                .expect("an event");
-            assert_ne!(event.event, "reset", "{}", event.data);
-            take(&mut seen, &serde_json::from_str(&event.data).expect("JSON"));
-            cursor = event.id;
-        }
-    }
-    seen
-}
-
-/// The number that a log, a state, a step of a command or a place of these tests carries.
-fn number(frame: &Value) -> Option<u64> {
-    let text = frame
-        .pointer("/data/message")
-        .or_else(|| frame.pointer("/data/output"))
-        .or_else(|| frame.get("message"));
-    let number = frame
-        .pointer("/data/value")
-        .or_else(|| frame.pointer("/geometry/coordinates/1"));
-    let text = text.and_then(Value::as_str).map(str::to_owned);
-    let number = number.and_then(Value::as_f64).map(|number| number.to_string());
-    text.or(number)?.parse().ok()
-}
-
-/// Reads one dialect's socket to the last number, cut at random.
-async fn cut(api: &Api, path: &str, first: &str, most: usize, random: &mut SmallRng) -> Vec<u64> {
-    let (mut seen, mut cursor) = (Vec::new(), first.to_owned());
-    while seen.len() < most {
-        let sign = if path.contains('?') { '&' } else { '?' };
-        let path = format!("{path}{sign}cursor=1&since={cursor}");
-        let bearer = format!("Bearer {}", api.token);
-        let socket = Socket::open(api, &path, &[("authorization", &bearer)]).await;
-        let mut socket = socket.expect("a socket");
-        for _ in 0..random.random_range(1..40) {
-            if seen.len() >= most {
-                break;
-            }
-            let frame = socket.next().await;
-            let is_reset = frame["event"] == "reset" || frame["model"] == "Reset";
-            assert!(!is_reset, "{frame}");
-            seen.extend(number(&frame));
-            if let Some(told) = frame["cursor"].as_str() {
-                told.clone_into(&mut cursor);
-            }
-        }
-    }
-    seen
-}
-
-/// The same for the event stream of logs.
-async fn cut_logs(api: &Api, path: &str, first: &str, most: usize, random: &mut SmallRng) -> Vec<u64> {
-    let (mut seen, mut cursor) = (Vec::new(), first.to_owned());
-    while seen.len() < most {
-        let request = api
-            .request(reqwest::Method::GET, path)
-            .header("Last-Event-ID", &cursor);
-        let answer = request.send().await.expect("an answer");
-        assert_eq!(answer.status(), 200);
-        let mut events = answer.bytes_stream().eventsource();
-        for _ in 0..random.random_range(1..40) {
-            if seen.len() >= most {
-                break;
-            }
-            let event = within("an event", events.next()).await;
-            let event = event.expect("it goes on").expect("an event");
-            assert_ne!(event.event, "reset", "{}", event.data);
-            seen.extend(number(&serde_json::from_str(&event.data).expect("JSON")));
-            if !event.id.is_empty() {
-                cursor = event.id;
-            }
-        }
-    }
-    seen
-}
-
-/// A log, a state, a place and a step of a command for each number.
-async fn send_numbers(world: &World) {
-    let event = |kind: &str, more: Value| {
-        let mut event = json!({"device": "yard/van", "kind": kind});
-        let members = more.as_object().expect("an object").clone();
-        event.as_object_mut().expect("an object").extend(members);
-        event
+    let is_over = Arc::new(AtomicBool::new(false));
+    let writer = Writer {
+        gateways,
+        random: seed.part(0),
+        sent: Sent::new(),
+        next: BTreeMap::new(),
     };
-    for n in 0..EVENTS {
-        let step =
-            json!({"command_id": "c", "type": "job", "status": "in-progress", "output": n.to_string()});
-        let events = [
-            event("log", json!({"message": n.to_string()})),
-            event("entity", json!({"entity_id": "n", "value": n})),
-            event("telemetry", json!({"fields": {"lat": n as f64, "lon": 1.5}})),
-            event("command", step),
-        ];
-        world.admin.send_events(&events).await;
+    let writing = tokio::spawn(writer.run(Arc::clone(&is_over)));
+    let mut clients = clients.join_all().await;
+    is_over.store(true, Ordering::Relaxed);
+    let sent = writing.await.expect("the writer").sent;
+    let (mut seen, mut finished) = (0, JoinSet::new());
+    for mut client in clients.drain(..) {
+        let whole = part_of(client.way, &sent);
+        finished.spawn(async move {
+            client.finish(&whole).await;
+            client.has_what_is_promised(&whole);
+            client.seen.values().map(Vec::len).sum::<usize>()
+        });
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn watches_and_controllers_have_each_event_once_and_in_order_however_often_they_are_cut() {
-    let seed = Seed::of_test();
-    let world = World::start().await;
-    let device = json!({"device": "yard/van", "kind": "location", "location_id": "spot", "geometry":
-        {"type": "Point", "coordinates": [1.5, 80.5]}});
-    let first = world.admin.send_events(&[device]).await;
-    let path = format!("/v1/devices?id=yard/van&min_cursor={first}");
-    assert_eq!(world.admin.get(&path).await.status, 200);
-    let send = send_numbers(&world);
-    let root = world.node.api.clone();
-    let most = EVENTS as usize;
-    let mut random: Vec<SmallRng> = (1..=5).map(|part| seed.part(part)).collect();
-    let [one, two, three, four, five] = &mut random[..] else {
-        panic!("five");
-    };
-    // A cursor of events, and one of devices: an event's does for both.
-    let ((), watch, logs, commands, place, places) = tokio::join!(
-        send,
-        cut(
-            &world.admin,
-            "/v1/projects/yard/devices/van/watch",
-            &first,
-            2 * most,
-            one
-        ),
-        cut_logs(
-            &world.admin,
-            "/v1/projects/yard/devices/van/logs/stream",
-            &first,
-            most,
-            two
-        ),
-        cut(
-            &root,
-            "/ws/controller/device/yard%2Fvan/command",
-            &first,
-            most - 1,
-            three
-        ),
-        cut(&root, "/ws/loci/location/spot/", &first, most, four),
-        cut(&root, "/ws/loci/location/", &first, most, five),
-    );
-    let whole: Vec<u64> = (0..EVENTS).collect();
-    let twice: Vec<u64> = whole.iter().flat_map(|n| [*n, *n]).collect();
-    assert_eq!(watch, twice);
-    // The first makes the command.
-    assert_eq!(commands, whole[1..], "commands");
-    for (name, seen) in [("logs", logs), ("place", place), ("places", places)] {
-        assert_eq!(seen, whole, "{name}");
+    while let Some(of_client) = finished.join_next().await {
+        seen += of_client.expect("a client");
     }
-    world.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_event_once_and_in_order_however_often_they_are_cut() {
-    let seed = Seed::of_test();
-    let world = World::with(|config| config.open.telemetry.streams_max = 1_000).await;
-    let send = async {
-        for n in 0..EVENTS {
-            for device in DEVICES {
-                let event = json!({"device": device, "kind": "telemetry", "fields": {"n": n}});
-                world.admin.send_events(&[event]).await;
-            }
-        }
-    };
-    let (mut one, mut two, mut three) = (seed.part(1), seed.part(2), seed.part(3));
-    let (_, realtime, telemetry, events) = tokio::join!(
-        send,
-        sockets(&world.admin, "realtime", &mut one),
-        sockets(&world.admin, "telemetry", &mut two),
-        event_streams(&world.admin, &mut three),
-    );
-    let whole: Vec<u64> = (0..EVENTS).collect();
-    let expected: Seen = DEVICES
-        .iter()
-        .map(|device| ((*device).to_owned(), whole.clone()))
-        .collect();
-    assert_eq!(realtime, expected);
-    assert_eq!(telemetry, expected);
-    assert_eq!(events, expected);
-    world.end().await;
+    println!("{} events, {seen} frames of them", sent.len());
+    pair.end().await;
 }

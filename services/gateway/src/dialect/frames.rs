@@ -77,6 +77,8 @@ pub enum Ending {
     Protocol,
     /// The client sent a message that is too long.
     TooLong,
+    /// The client sent a text that is not UTF-8.
+    NotText,
     /// The client closed, or is gone.
     Client,
     /// The client took no byte for too long, or does not answer pings.
@@ -95,6 +97,7 @@ impl Ending {
             Self::Draining => 1012,
             Self::Protocol => 1002,
             Self::TooLong => 1009,
+            Self::NotText => 1007,
             Self::Client => 1000,
             Self::Stalled => 1001,
             Self::Code(code) => code,
@@ -110,6 +113,7 @@ impl Ending {
             Self::Draining => "draining",
             Self::Protocol => "protocol",
             Self::TooLong => "too_long",
+            Self::NotText => "not_text",
             Self::Client => "client",
             Self::Stalled => "stalled",
             Self::Code(_) => "dialect",
@@ -125,6 +129,7 @@ impl Ending {
             Self::Draining => "this gateway restarts; connect again",
             Self::Protocol => "the client broke the WebSocket protocol",
             Self::TooLong => "the message is too long",
+            Self::NotText => "a text of the client is not UTF-8",
             Self::Client => "closed by the client",
             Self::Stalled => "the client does not answer",
             Self::Code(_) => "closed",

@@ -79,6 +79,8 @@ pub(crate) enum Message {
 pub(crate) enum Broken {
     Protocol,
     TooLong,
+    /// A text is not UTF-8 (RFC 6455, 8.1).
+    NotText,
 }
 
 /// What of a client's frames is incomplete; empty while it is silent.
@@ -174,9 +176,8 @@ impl Input {
         if !is_text {
             return Ok(Some(Message::Binary));
         }
-        String::from_utf8(whole)
-            .map(|text| Some(Message::Text(text)))
-            .map_err(|_| Broken::Protocol)
+        let text = String::from_utf8(whole).map_err(|_| Broken::NotText)?;
+        Ok(Some(Message::Text(text)))
     }
 }
 
@@ -257,6 +258,18 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_is_not_utf_8_is_refused() {
+        let mut input = Input::default();
+        // A letter may be in two fragments.
+        for frame in [client(0x01, b"\xc3"), client(0x80, b"\xa9")] {
+            input.push(&frame);
+        }
+        assert_eq!(input.next(100), Ok(Some(Message::Text("\u{e9}".into()))));
+        input.push(&client(0x81, b"a\xff"));
+        assert_eq!(input.next(100), Err(Broken::NotText));
+    }
+
+    #[test]
     fn an_unmasked_or_misplaced_frame_is_refused() {
         for bytes in [
             &b"\x81\x01a"[..],
@@ -267,6 +280,45 @@ mod tests {
             let mut input = Input::default();
             input.push(bytes);
             assert_eq!(input.next(100), Err(Broken::Protocol), "{bytes:?}");
+        }
+    }
+
+    proptest::proptest! {
+        /// Any bytes, in any pieces: no panic, and the pieces change nothing.
+        #[test]
+        fn bytes_mean_the_same_however_they_come(
+            frames in proptest::collection::vec((proptest::num::u8::ANY, proptest::collection::vec(proptest::num::u8::ANY, 0..140)), 0..8),
+            noise in proptest::collection::vec(proptest::num::u8::ANY, 0..40),
+            cuts in proptest::collection::vec(1_usize..60, 1..40),
+        ) {
+            let mut bytes: Vec<u8> = frames.iter().flat_map(|(first, payload)| client(*first, payload)).collect();
+            bytes.extend(noise);
+            let read = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+                let (mut input, mut said) = (Input::default(), Vec::new());
+                for piece in pieces {
+                    input.push(piece);
+                    loop {
+                        match input.next(200) {
+                            Ok(Some(message)) => said.push(Ok(message)),
+                            Ok(None) => break,
+                            Err(broken) => {
+                                said.push(Err(broken));
+                                return said;
+                            }
+                        }
+                    }
+                }
+                said
+            };
+            let whole = read(&mut [&bytes[..]].into_iter());
+            let mut rest = &bytes[..];
+            let mut cuts = cuts.iter().cycle();
+            let mut pieces = std::iter::from_fn(|| {
+                let (piece, after) = rest.split_at(rest.len().min(*cuts.next()?));
+                rest = after;
+                (!piece.is_empty()).then_some(piece)
+            });
+            proptest::prop_assert_eq!(read(&mut pieces), whole);
         }
     }
 

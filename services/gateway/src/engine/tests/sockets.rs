@@ -260,6 +260,15 @@ fn a_message_that_is_too_long_closes_with_1009() {
 }
 
 #[test]
+fn a_text_that_is_not_utf_8_closes_with_1007() {
+    let bench = bench(settings());
+    let mut socket = websocket(&bench);
+    socket.get_mut().write_all(b"\x81\x81\0\0\0\0\xff").unwrap();
+    assert_eq!(close_code(&mut socket), 1007);
+    bench.drain(Duration::ZERO);
+}
+
+#[test]
 fn a_frame_that_is_not_masked_closes_with_1002() {
     let bench = bench(settings());
     let mut socket = websocket(&bench);

@@ -112,6 +112,7 @@ impl<W: Wire> Connection<W> {
                 Ok(None) => break,
                 Err(ws::Broken::Protocol) => self.finish(hub, Ending::Protocol),
                 Err(ws::Broken::TooLong) => self.finish(hub, Ending::TooLong),
+                Err(ws::Broken::NotText) => self.finish(hub, Ending::NotText),
             }
         }
         if !input.is_empty() && self.ending.is_none() {
