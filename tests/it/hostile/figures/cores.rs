@@ -26,7 +26,7 @@ pub(super) fn behind(api: Api, harm: impl AsyncFnOnce(Api) + Send + 'static) -> 
             // Connections of another runtime are not used here.
             harm(Api::new(&api.base, &api.token)).await;
         });
-        drop(done.send(()));
+        done.send(()).expect("somebody waits for it");
     });
     is_done
 }
