@@ -24,7 +24,7 @@ use crate::items::{BodyFault, Format, split};
 use crate::metrics::Metrics;
 use crate::outcome::{Answer, status};
 use crate::refused::{Refused, Sender};
-use crate::sink::{Core, Surface};
+use crate::sink::{Core, Source};
 
 const PATH: &str = "/v1/events";
 /// How far a body that is refused as a whole is looked through for what it calls secret.
@@ -126,7 +126,7 @@ impl Core {
             items,
             traceparent,
         };
-        let taken = self.take(&principal, submission, Surface::Api).await;
+        let taken = self.take(&principal, submission, Source::Api).await;
         drop(room);
         let (status, again) = status(&taken.outcomes);
         let answer = Answer::new(&taken.outcomes, self.journal.epoch, taken.received_at);

@@ -40,7 +40,7 @@ pub(crate) struct Core {
 
 /// Where events came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Surface {
+pub(crate) enum Source {
     /// `POST /v1/events`: as their sender wrote them.
     Api,
     /// Another surface of ours, which knows the commands whose steps it passes on.
@@ -104,7 +104,7 @@ impl Core {
         self: &Arc<Self>,
         principal: &Principal,
         submission: Submission,
-        surface: Surface,
+        source: Source,
     ) -> Taken {
         let count = submission.items.len();
         let placement = match self.placement(principal, &submission.tenant).await {
@@ -117,7 +117,7 @@ impl Core {
         let received_at = (self.clock)();
         let inward = Inward {
             submission,
-            surface,
+            source,
             placement,
             received_at,
         };
@@ -200,7 +200,7 @@ impl Core {
     fn judge_now(&self, principal: &Principal, inward: &Inward) -> Judged {
         let Inward {
             submission,
-            surface,
+            source,
             placement,
             received_at,
         } = inward;
@@ -224,7 +224,7 @@ impl Core {
             generation: self.journal.layout.generation,
             received_at,
             traceparent: submission.traceparent.as_deref(),
-            knows_commands: *surface == Surface::Own,
+            knows_commands: *source == Source::Own,
             seal: &|tenant, device, secret| sealer.seal(tenant, device, secret),
             opens: &|tenant, device, sealed| sealer.open(tenant, device, sealed).is_ok(),
         };
@@ -318,7 +318,7 @@ impl Core {
 /// Events that came in, and what is known of them before they are judged.
 struct Inward {
     submission: Submission,
-    surface: Surface,
+    source: Source,
     placement: Arc<Placement>,
     received_at: Micros,
 }
@@ -332,6 +332,6 @@ struct Judged {
 #[async_trait]
 impl EventSink for Ingest {
     async fn submit(&self, principal: &Principal, submission: Submission) -> Vec<Outcome> {
-        self.core.take(principal, submission, Surface::Own).await.outcomes
+        self.core.take(principal, submission, Source::Own).await.outcomes
     }
 }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use journal::{Journal, Partition, ReadError, TailError, Topic};
+use journal::{Journal, Offset, Partition, ReadError, TailError, Topic};
 use tokio::sync::watch;
 
 use super::Rulebook;
