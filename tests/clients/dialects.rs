@@ -289,7 +289,7 @@ impl Node {
         let data = tempfile::tempdir().expect("a directory");
         let page = ports::free();
         let (program, root) = Program::serve(data.path(), &Self::arguments(&format!("http://{page}"))).await;
-        let admin = placed(&[root.clone()], TENANT, &[DEVICE]).await;
+        let admin = placed(std::slice::from_ref(&root), TENANT, &[DEVICE]).await;
         let superuser = root.token(&json!({"role": "admin", "superuser": true})).await;
         Self {
             data,

@@ -159,7 +159,7 @@ impl Raw {
     /// The same as bytes: frames of a WebSocket.
     pub async fn rest_bytes(mut self) -> Vec<u8> {
         while let Ok(1..) = within("the end", self.socket.read_buf(&mut self.read)).await {}
-        self.read
+        self.read.into()
     }
 
     /// Whether no event comes for so long, whatever else does.

@@ -218,7 +218,9 @@ impl Way {
         let number = match number {
             Value::String(text) => text.rsplit(['-', ' ']).next()?.parse().ok()?,
             Value::Number(latitude) if latitude.is_f64() => (latitude.as_f64()? * 100.0).round() as u64,
-            other => other.as_u64()?,
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                number.as_u64()?
+            }
         };
         let name = name.as_str().unwrap_or(DEVICE);
         Some((name.to_owned(), number))

@@ -24,7 +24,7 @@ pub struct World {
     pub admin: Api,
     /// The node's clock.
     pub clock: MovedClock,
-    config: Config,
+    config: Box<Config>,
 }
 
 impl World {
@@ -35,11 +35,12 @@ impl World {
 
     /// With `change` made to it.
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = nodes::config();
+        // What is large is kept apart from the futures of whoever starts one.
+        let mut config = Box::new(nodes::config());
         change(&mut config);
         let clock = MovedClock::default();
-        let storage = Storage::at(&config, clock.clock()).await;
-        let node = storage.node(&config).await;
+        let storage = Box::pin(Storage::at(&config, clock.clock())).await;
+        let node = Box::pin(storage.node(&config)).await;
         let admin = node.api.token(&json!({"role": "admin", "tenant": TENANT})).await;
         let admin = node.api.with_token(&admin);
         Self {

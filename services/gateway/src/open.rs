@@ -80,7 +80,7 @@ impl Streams {
     /// The paths of streams.
     pub fn paths(&self) -> impl Iterator<Item = Path> {
         let patterns = self.entrances.iter().flat_map(|entrance| entrance.paths());
-        patterns.map(|pattern| Path::get(*pattern))
+        patterns.map(|pattern| Path::get(pattern))
     }
 
     /// Whether `path` is that of a stream.

@@ -270,6 +270,9 @@ impl Partition {
         match fold(slot.document.as_deref(), &event.event, &self.rules.limits) {
             Outcome::Nothing => {
                 decision.tally.nothing += 1;
+                if slot.document.is_none() {
+                    self.reactor.heard_of_unknown(event);
+                }
                 return;
             }
             Outcome::Times(document) => {

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use journal::Offset;
 use rustc_hash::FxHashMap;
-use schemas::event::{PresenceReason, Status};
+use schemas::event::{CommandStatus, PresenceReason, Status};
 use schemas::{Body, Document, Event, Micros};
 use state::{DeviceKey, Stored};
 
@@ -187,14 +187,26 @@ impl Reactor {
                 }
             }
             Body::Alert(alert) => self.alerts.read_back(&event.key, alert),
+            Body::Command(step) => match step.status {
+                CommandStatus::Success | CommandStatus::Failed | CommandStatus::Expired => {
+                    self.expiries.ended(&event.key, &step.command_id);
+                }
+                CommandStatus::Queued | CommandStatus::Delivered | CommandStatus::InProgress => {}
+            },
             Body::Telemetry(_)
             | Body::Lock(_)
             | Body::Log(_)
             | Body::Entity(_)
             | Body::Location(_)
-            | Body::Command(_)
             | Body::Device(_)
             | Body::Deleted => {}
+        }
+    }
+
+    /// An event of a device that nobody knows, and that did not create it.
+    pub(crate) fn heard_of_unknown(&mut self, event: &SourceEvent) {
+        if let Body::Command(step) = &event.event.body {
+            self.expiries.step_of_unknown(&event.key, step);
         }
     }
 

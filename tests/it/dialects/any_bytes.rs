@@ -240,7 +240,7 @@ async fn converse(way: Way, admin: &Api, random: &mut SmallRng) {
 async fn each_mistake_has_its_code_and_each_message_its_answer() {
     let seed = Seed::of_test();
     let world = World::with(|config| config.open.telemetry.streams_max = 100).await;
-    let admin = placed(&[world.node.api.clone()], TENANT, &[DEVICE]).await;
+    let admin = placed(std::slice::from_ref(&world.node.api), TENANT, &[DEVICE]).await;
     let sockets = || WAYS.into_iter().filter(|way| !way.is_event_stream());
     let mut good = Vec::new();
     for way in sockets() {
@@ -279,7 +279,7 @@ async fn each_mistake_has_its_code_and_each_message_its_answer() {
 async fn what_is_sent_up_an_event_stream_changes_nothing() {
     let seed = Seed::of_test();
     let world = World::start().await;
-    let admin = placed(&[world.node.api.clone()], TENANT, &[DEVICE]).await;
+    let admin = placed(std::slice::from_ref(&world.node.api), TENANT, &[DEVICE]).await;
     for way in WAYS.into_iter().filter(|way| way.is_event_stream()) {
         let mut random = seed.part(1);
         let head = format!(

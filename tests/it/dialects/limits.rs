@@ -29,7 +29,14 @@ fn counted_under(way: Way) -> &'static [&'static str] {
 fn kept_under(way: Way) -> &'static [&'static str] {
     match way {
         Way::Commands | Way::Location => &[TENANT],
-        other => counted_under(other),
+        Way::Locations
+        | Way::Realtime
+        | Way::Watch
+        | Way::Logs
+        | Way::Filter
+        | Way::Telemetry
+        | Way::TelemetryEvents
+        | Way::Legacy => counted_under(way),
     }
 }
 
@@ -90,7 +97,7 @@ async fn a_tenant_never_has_more_streams_than_it_may() {
         config.open.telemetry.streams_max = TELEMETRY_MAX;
     })
     .await;
-    let admin = placed(&[world.node.api.clone()], TENANT, &[DEVICE]).await;
+    let admin = placed(std::slice::from_ref(&world.node.api), TENANT, &[DEVICE]).await;
     let mut open: Vec<(Way, Watcher)> = Vec::new();
     let mut refused = 0;
     for _ in 0..150 * scale() {

@@ -27,7 +27,7 @@ const AT_ONCE: usize = 32;
 /// Somebody who opens a stream and never reads it.
 #[expect(dead_code, reason = "they are kept open, and nothing else")]
 enum Stuck {
-    Socket(Socket),
+    Socket(Box<Socket>),
     Events(Raw),
 }
 
@@ -48,7 +48,7 @@ async fn stuck(way: Way, admin: &Api) -> Stuck {
     for message in way.first(&[DEVICE]) {
         socket.send(&message).await;
     }
-    Stuck::Socket(socket)
+    Stuck::Socket(Box::new(socket))
 }
 
 /// A watcher that sees what is sent from now on.

@@ -378,9 +378,10 @@ fn within_grants(actor: &Principal, token: &Token) -> Result<(), TokenRefused> {
         return forbid("an admin gives its own organizations only");
     }
     // In its own tenant an admin may do everything; elsewhere, what it was permitted.
-    let is_foreign = |organization: &Box<str>| token.tenant.as_ref() != Some(organization);
-    let permitted = |name: &Box<str>| actor.has_any_permission(&[&**name]);
-    if token.organizations.iter().any(is_foreign) && !token.permissions.iter().all(permitted) {
+    let mut organizations = token.organizations.iter();
+    let reaches_others = organizations.any(|organization| token.tenant.as_ref() != Some(organization));
+    let mut permissions = token.permissions.iter();
+    if reaches_others && !permissions.all(|name| actor.has_any_permission(&[name])) {
         return forbid("in organizations other than its tenant an admin gives its own permissions only");
     }
     if !is_within_devices(actor, token) {

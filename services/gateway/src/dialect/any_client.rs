@@ -375,8 +375,11 @@ impl Session {
         let devices = selection.devices.len().unwrap_or(0);
         if filters > FILTERS_MAX || devices > DEVICES_MAX {
             let refusal = self.conversation.refusal("too many");
-            let refusal = refusal.expect("a dialect that chooses tells what it cannot have");
-            return Some(object(&refusal));
+            assert!(
+                refusal.is_some(),
+                "a dialect that chooses tells what it cannot have"
+            );
+            return refusal.map(|refusal| object(&refusal));
         }
         self.subscription.selection = selection;
         None

@@ -206,7 +206,7 @@ pub trait Entrance: Send + Sync + 'static {
     /// Whether a request for `path` comes in here.
     fn takes(&self, path: &str) -> bool {
         let mut paths = self.paths().iter();
-        paths.any(|pattern| Path::get(*pattern).is(path))
+        paths.any(|pattern| Path::get(pattern).is(path))
     }
 
     /// What it speaks.

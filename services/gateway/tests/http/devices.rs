@@ -280,9 +280,11 @@ async fn a_connection_speaks_only_once_the_one_that_it_replaced_is_silent() {
     delivered(&gateway, "c1").await;
     newer.close(None).await.unwrap();
     let left = appended(&gateway, |event| is_presence(event, false)).await;
-    let session = |event: &Event| match &event.body {
-        Body::Presence(presence) => presence.session.clone(),
-        _ => None,
+    let session = |event: &Event| {
+        let Body::Presence(presence) = &event.body else {
+            return None;
+        };
+        presence.session.clone()
     };
     let came = |event: &&Event| is_presence(event, true);
     let events = log(&gateway).await;

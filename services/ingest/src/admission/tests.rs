@@ -91,10 +91,11 @@ fn an_admitted_event_is_a_record_as_the_topic_documents_it() {
 }
 
 fn command(admitted: &Admitted) -> Command {
-    match event(admitted).body {
-        Body::Command(command) => command,
-        other => panic!("{other:?}"),
-    }
+    let body = event(admitted).body;
+    let Body::Command(command) = body else {
+        panic!("{body:?}");
+    };
+    command
 }
 
 #[test]

@@ -177,7 +177,7 @@ impl Alerts {
     /// Whether the device has an alert of `rule`, or is about to. One that is about to end is none: its rule may
     /// have come back meanwhile.
     fn stands(&self, device: Device<'_>, rule: &str) -> bool {
-        let ends = |id: &Box<str>| self.ending.contains(&(Arc::clone(device.key), id.clone()));
+        let ends = |id: &str| self.ending.contains(&(Arc::clone(device.key), id.into()));
         let mut opening = self.opening.get(device.key).into_iter().flatten();
         let mut standing = device.document.alerts.iter().map(|alert| &alert.alert_id);
         opening.any(|alert| rule_of(&alert.alert_id) == Some(rule))

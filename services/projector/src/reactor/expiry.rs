@@ -1,4 +1,7 @@
 //! Commands that nobody answered in time.
+//!
+//! A command for a device that nobody knows stands in no document, since a command creates none. It waits here,
+//! in memory, for its end, so that whoever sent it hears of one; a hand-over of the partition forgets it.
 
 #[cfg(test)]
 mod tests;
@@ -15,11 +18,16 @@ use uuid::Uuid;
 
 use super::reaction::{REACTIONS, Rule, StepReaction};
 
+/// So many commands for devices that nobody knows wait for their end; those beyond have none.
+const UNKNOWN_MAX: usize = 10_000;
+
 /// The open commands that expire, each with its timer. Rebuilt from documents.
 #[derive(Default)]
 pub(super) struct Expiries {
     devices: FxHashMap<Arc<DeviceKey>, Vec<Expiring>>,
     timers: BTreeSet<(Micros, Arc<DeviceKey>, Box<str>)>,
+    /// How many of them stand in no document.
+    unknown: usize,
 }
 
 struct Expiring {
@@ -28,6 +36,8 @@ struct Expiring {
     at: Micros,
     /// Its expiry was given out.
     is_given_out: bool,
+    /// Its device is not known.
+    is_unknown: bool,
 }
 
 impl Expiries {
@@ -39,7 +49,12 @@ impl Expiries {
             let id = expiring.command.command_id.clone();
             self.timers.remove(&(expiring.at, Arc::clone(key), id));
         }
-        let mut expiring = Vec::new();
+        let (mut expiring, known): (Vec<Expiring>, Vec<Expiring>) =
+            known.into_iter().partition(|known| known.is_unknown);
+        for unknown in &expiring {
+            let id = unknown.command.command_id.clone();
+            self.timers.insert((unknown.at, Arc::clone(key), id));
+        }
         for command in commands {
             let Some(expires_at) = command.expires_at else {
                 continue;
@@ -53,10 +68,59 @@ impl Expiries {
                 command: command.clone(),
                 at,
                 is_given_out: given_out.is_some(),
+                is_unknown: false,
             });
         }
         if !expiring.is_empty() {
             self.devices.insert(Arc::clone(key), expiring);
+        }
+    }
+
+    /// A step of a command whose device nobody knows: the first one has it wait for its end.
+    pub(super) fn step_of_unknown(&mut self, key: &Arc<DeviceKey>, step: &Command) {
+        let waits = self.devices.get(key).into_iter().flatten();
+        let mut ids = waits.map(|expiring| &expiring.command.command_id);
+        let is_first = step.status == CommandStatus::Queued && !ids.any(|id| *id == step.command_id);
+        let Some(expires_at) = step.expires_at.filter(|_| is_first && self.unknown < UNKNOWN_MAX) else {
+            return;
+        };
+        let id = step.command_id.clone();
+        self.timers.insert((expires_at, Arc::clone(key), id));
+        self.unknown += 1;
+        let expiring = self.devices.entry(Arc::clone(key)).or_default();
+        expiring.push(Expiring {
+            command: DeviceCommand {
+                command_id: step.command_id.clone(),
+                command_type: step.command_type.clone(),
+                input: step.input.clone(),
+                connection: step.connection.clone(),
+                status: step.status,
+                output: step.output.clone(),
+                created: step.created,
+                modified: step.created,
+                by: step.by.clone(),
+                expires_at: step.expires_at,
+            },
+            at: expires_at,
+            is_given_out: false,
+            is_unknown: true,
+        });
+    }
+
+    /// A command ended: it waits no longer, if it stood in no document.
+    pub(super) fn ended(&mut self, key: &Arc<DeviceKey>, id: &str) {
+        let Some(expiring) = self.devices.get_mut(key) else {
+            return;
+        };
+        let is_it = |expiring: &Expiring| expiring.is_unknown && &*expiring.command.command_id == id;
+        let Some(index) = expiring.iter().position(is_it) else {
+            return;
+        };
+        let ended = expiring.swap_remove(index);
+        self.unknown -= 1;
+        self.timers.remove(&(ended.at, Arc::clone(key), id.into()));
+        if expiring.is_empty() {
+            self.devices.remove(key);
         }
     }
 

@@ -178,9 +178,11 @@ async fn whoever_does_not_know_a_rule_yet_does_not_end_its_alerts() {
     let_in.send(true).unwrap();
     world.quiet(&world.store).await;
     stands(&world, &device, 1).await;
-    let steps = |event: Event| match event.body {
-        Body::Alert(alert) => Some(alert.status),
-        _ => None,
+    let steps = |event: Event| {
+        let Body::Alert(alert) = event.body else {
+            return None;
+        };
+        Some(alert.status)
     };
     let steps: Vec<AlertStatus> = log(&world).await.into_iter().filter_map(steps).collect();
     assert_eq!(steps, [AlertStatus::Open]);

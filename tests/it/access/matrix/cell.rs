@@ -57,7 +57,8 @@ pub(in crate::access) struct Cell {
     /// The device that is asked for.
     pub(in crate::access) name: String,
     pub(in crate::access) place: Option<Place>,
-    origin: &'static str,
+    /// The page that it is tried from; empty: none.
+    pub(in crate::access) origin: &'static str,
     pub(in crate::access) expect: Expect,
 }
 

@@ -172,7 +172,7 @@ async fn every_move_of_a_mobile_location_is_told_whole_and_not_its_making() {
     .into_iter()
     .enumerate()
     {
-        world.admin.send_events(&[event.clone()]).await;
+        world.admin.send_events(std::slice::from_ref(&event)).await;
         let found = mark(&world, &mut socket, 2.5 + number as f64).await;
         assert_eq!(found, told, "{event}");
         for frame in found {

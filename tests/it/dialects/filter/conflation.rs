@@ -13,7 +13,7 @@ const FLEET: usize = 40;
 const ROUNDS: u64 = 151;
 
 fn round(n: u64) -> Vec<Value> {
-    let zone = if n % 2 == 0 { "A" } else { "B" };
+    let zone = if n.is_multiple_of(2) { "A" } else { "B" };
     let fields = json!({"zone": zone, "n": n, "load": "x".repeat(3_000)});
     let devices = (0..FLEET).map(|number| telemetry(&format!("tag-{number}"), fields.clone()));
     devices.collect()

@@ -98,18 +98,27 @@ async fn a_command_is_sent_and_becomes_an_event() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_command_for_a_device_that_nobody_knows_is_refused() {
-    let world = World::start().await;
+async fn a_command_for_a_device_that_nobody_knows_is_sent_and_expires() {
+    let lifetime = Duration::from_millis(200);
+    let world = World::with(|config| config.gateway.commands.lifetime = lifetime).await;
     let mut socket = connected(&world.admin, "").await;
-    let message = |device: &str| json!({"type": "command", "hardwareId": device, "command": "lock"});
-    socket.send(&message("ghost")).await;
-    let refused = json!({"type": "error", "message": "There is no device ghost"});
-    assert_eq!(socket.next().await, refused);
-    assert!(world.sent().await.is_empty());
-    // One that was made a moment ago is known.
-    world.admin.send_events(&[reading("new", 1)]).await;
-    socket.send(&message("new")).await;
-    assert_eq!(socket.next().await["type"], "command_sent");
+    let message = json!({"type": "command", "hardwareId": "ghost", "command": "lock"});
+    socket.send(&message).await;
+    let sent = socket.next().await;
+    assert_eq!(
+        (&sent["type"], &sent["status"]),
+        (&json!("command_sent"), &json!("pending"))
+    );
+    until("the command is expired", || async {
+        let events = world.sent().await;
+        let mut steps = events
+            .iter()
+            .filter(|event| event["command_id"] == sent["commandId"]);
+        steps.any(|step| step["status"] == "expired").then_some(())
+    })
+    .await;
+    // A command makes no device.
+    assert_eq!(world.admin.get("/v1/devices/ghost").await.status, 404);
     world.end().await;
 }
 

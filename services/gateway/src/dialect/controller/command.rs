@@ -115,8 +115,8 @@ impl Updates {
 
     fn remember(&mut self, key: Box<str>, command: DeviceCommand) {
         if self.order.len() >= KNOWN_MAX {
-            let has_ended = |key: &Box<str>| self.known.get(key).is_none_or(|known| is_end(known.status));
-            let index = self.order.iter().position(has_ended).unwrap_or(0);
+            let has_ended = |key: &str| self.known.get(key).is_none_or(|known| is_end(known.status));
+            let index = self.order.iter().position(|key| has_ended(key)).unwrap_or(0);
             let forgotten = self.order.remove(index);
             let forgotten = forgotten.and_then(|key| self.known.remove(&key));
             let forgotten = forgotten.and_then(|known| known.command);

@@ -299,11 +299,8 @@ impl<'a> Tenant<'a> {
             return Ok(Answer::Unavailable);
         };
         let limits = &self.sources.commands;
-        let Some(stored) = self.known_of_late(device).await? else {
-            // Nothing would ever end it, and the device, once made, would not get it.
-            return Ok(Answer::Refused(format!("There is no device {device}").into()));
-        };
-        if stored.document.commands.len() >= limits.open_max {
+        let stored = self.documents(&[device.into()]).await?.pop();
+        if stored.is_some_and(|stored| stored.document.commands.len() >= limits.open_max) {
             return Ok(Answer::Refused(limits.too_many().into()));
         }
         let order = Order {
@@ -346,35 +343,6 @@ impl<'a> Tenant<'a> {
             },
             None => Answer::Unavailable,
         })
-    }
-
-    /// The device's document. One that is not there may have been made a moment ago: it is looked for again once
-    /// all is applied that the log holds now.
-    async fn known_of_late(&self, device: &str) -> Result<Option<Stored>, StoreError> {
-        let name = [Box::from(device)];
-        if let Some(stored) = self.documents(&name).await?.pop() {
-            return Ok(Some(stored));
-        }
-        let partition = self.placement.of(device);
-        let away = |reason: String| StoreError::Unavailable { reason };
-        let bounds = self
-            .sources
-            .journal
-            .reader
-            .bounds(Topic::Events, &[partition])
-            .await;
-        let bounds = bounds.into_iter().next();
-        let end = match bounds {
-            Some(Ok(bounds)) => bounds.end,
-            Some(Err(error)) => return Err(away(error.to_string())),
-            None => return Err(away("the log gave no answer".to_owned())),
-        };
-        let reached = self.sources.applied.reached(partition, end);
-        match tokio::time::timeout(self.sources.applied_within, reached).await {
-            Ok(reached) => reached?,
-            Err(_) => return Err(away("the documents are behind the log".to_owned())),
-        }
-        Ok(self.documents(&name).await?.pop())
     }
 
     /// Looks through the documents only as long as there is an open alert to find.

@@ -83,3 +83,56 @@ fn a_command_that_ends_or_whose_device_goes_does_not_expire() {
     expiries.update(&key(), None);
     assert!(due(&mut expiries, START).is_empty());
 }
+
+fn step(id: &str, status: CommandStatus) -> Command {
+    Command {
+        command_id: id.into(),
+        command_type: "reboot".into(),
+        input: None,
+        connection: None,
+        status,
+        output: None,
+        created: 1,
+        by: Some("ann".into()),
+        expires_at: Some(START),
+    }
+}
+
+#[test]
+fn a_command_for_a_device_that_nobody_knows_expires_unless_it_is_answered() {
+    let mut expiries = Expiries::default();
+    for id in ["a", "a", "b"] {
+        expiries.step_of_unknown(&key(), &step(id, CommandStatus::Queued));
+    }
+    expiries.step_of_unknown(&key(), &step("c", CommandStatus::Delivered));
+    // Whatever becomes of the device meanwhile.
+    expiries.update(&key(), Some(&document(Vec::new())));
+    expiries.update(&key(), None);
+    expiries.ended(&key(), "b");
+    let expired = due(&mut expiries, START);
+    let [expired] = &expired[..] else {
+        panic!("{} expire", expired.len())
+    };
+    let Body::Command(step) = &expired.event.body else {
+        panic!("{expired:?}")
+    };
+    assert_eq!((&*step.command_id, step.status), ("a", CommandStatus::Expired));
+    // Until it is read back it is given out again.
+    assert_eq!(due(&mut expiries, START + 100).len(), 1);
+    expiries.ended(&key(), "a");
+    assert!(due(&mut expiries, START + 10_000).is_empty());
+    assert_eq!((expiries.len(), expiries.unknown), (0, 0));
+}
+
+#[test]
+fn only_so_many_commands_of_unknown_devices_wait() {
+    let mut expiries = Expiries::default();
+    for n in 0..UNKNOWN_MAX + 10 {
+        let key = DeviceKey {
+            tenant: "acme".into(),
+            device: n.to_string().into(),
+        };
+        expiries.step_of_unknown(&Arc::new(key), &step("a", CommandStatus::Queued));
+    }
+    assert_eq!(expiries.len(), UNKNOWN_MAX);
+}
