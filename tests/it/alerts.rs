@@ -105,12 +105,33 @@ async fn a_rule_may_speak_of_a_change() {
     let world = World::start().await;
     let api = &world.admin;
     put(api, "fell", &rule("@n > 50 and n <= 50")).await;
+    put(api, "known", &rule("n > 50")).await;
     api.send_events(&[reading("bus", 60)]).await;
-    api.send_events(&[reading("bus", 40)]).await;
+    // The rules are in force, and the device is ONLINE, which ends what an earlier change opened.
     stand(api, 1).await;
+    until("the device is online", || async {
+        let document = api.get("/v1/devices/bus").await.json;
+        (document["status"] == "ONLINE").then_some(())
+    })
+    .await;
+    assert_eq!(api.delete("/v1/rules/known").await.status, StatusCode::NO_CONTENT);
+    stand(api, 0).await;
+    api.send_events(&[reading("bus", 40)]).await;
+    let opened = stand(api, 1).await.remove(0);
+    let is_of_it = |alert: &Value| {
+        alert["alert_id"]
+            .as_str()
+            .is_some_and(|id| id.starts_with("fell~"))
+    };
+    assert!(is_of_it(&opened), "{opened}");
     api.send_events(&[reading("bus", 30)]).await;
     stand(api, 0).await;
-    assert_eq!(alerts(api, "status=CLOSED").await.len(), 1);
+    let closed = alerts(api, "status=CLOSED").await;
+    assert_eq!(
+        closed.iter().filter(|alert| is_of_it(alert)).count(),
+        1,
+        "{closed:?}"
+    );
     world.end().await;
 }
 

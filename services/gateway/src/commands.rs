@@ -85,6 +85,8 @@ pub(crate) fn event(command: &DeviceCommand, input: Option<Value>, secret: Vec<B
     }
     put("status", command.status.word().into());
     put("created", time(command.created));
+    // It is made when it is asked for, whatever time the log takes.
+    put("time", time(command.created));
     if let Some(by) = &command.by {
         put("by", (**by).into());
     }

@@ -120,6 +120,8 @@ impl Cast {
                         "alert_type": "HOT", "severity": 3, "summary": mark, "status": status})
                 };
                 let events = [
+                    // An alert makes no device.
+                    json!({"device": id(name), "kind": "telemetry", "fields": {"note": mark}}),
                     alert("ack", "OPEN"),
                     alert("close", "OPEN"),
                     alert("past", "OPEN"),

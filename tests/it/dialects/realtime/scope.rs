@@ -165,8 +165,12 @@ async fn a_command_goes_down_the_socket_of_its_device_with_its_secrets() {
     let received = device.command().await;
     assert_eq!(received["command_id"], sent["commandId"]);
     assert_eq!(received["input"], json!({"password": "hunter2"}));
-    let shown = world.admin.get("/v1/devices/ABC123/commands").await.json;
-    assert_eq!(shown["commands"][0]["input"], json!({"password": "********"}));
+    let shown = until("the command is listed", || async {
+        let shown = world.admin.get("/v1/devices/ABC123/commands").await.json;
+        shown["commands"].get(0).cloned()
+    })
+    .await;
+    assert_eq!(shown["input"], json!({"password": "********"}));
     world.end().await;
 }
 

@@ -40,7 +40,7 @@ async fn a_token_in_query_header_or_cookie_opens_it() {
     for (path, headers) in [
         (&*path, &[][..]),
         (STREAM, &[("authorization", &*bearer)]),
-        (STREAM, &[("cookie", &*cookie)]),
+        (STREAM, &[("cookie", &*cookie), ("origin", &*world.admin.base)]),
     ] {
         assert!(
             Socket::open(&world.admin, path, headers).await.is_ok(),

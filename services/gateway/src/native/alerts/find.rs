@@ -27,6 +27,7 @@ impl Native {
         }
         let placement = self.placement(&caller.tenant);
         let (mut at, mut looked_at) = (from, 0);
+        let mut found = Vec::new();
         while let Some(partition) = placement.partitions().get(at.slot).copied() {
             if !self.has_any(caller, partition, wanted).await? {
                 at = next_slot(&at);
@@ -48,15 +49,16 @@ impl Native {
                 None => next_slot(&at),
             };
             let is_last = next.slot >= placement.partitions().len();
-            let found: Vec<Standing> = of_documents(&page.documents, wanted).collect();
-            let (found, more) = cut(found, &at, limit, Some(next.clone()).filter(|_| !is_last));
-            // A page that brings any ends the answer; it goes on from there.
-            if !found.is_empty() || looked_at >= self.settings.alert_documents_max {
+            let of_page: Vec<Standing> = of_documents(&page.documents, wanted).collect();
+            let wants = limit - found.len();
+            let (part, more) = cut(of_page, &at, wants, Some(next.clone()).filter(|_| !is_last));
+            found.extend(part);
+            if found.len() >= limit || looked_at >= self.settings.alert_documents_max {
                 return Ok((found, more));
             }
             at = next;
         }
-        Ok((Vec::new(), None))
+        Ok((found, None))
     }
 
     /// The alert of that id which the caller may see, if it stands: of the device that is named, or of
