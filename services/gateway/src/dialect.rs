@@ -7,7 +7,7 @@
 //! records and control frames as bytes, shared by all streams that look alike. Delivery, cursors, gaps,
 //! scopes and limits are the engine's.
 //!
-//! Another dialect is one folder here and one line in [`ALL`].
+//! Another dialect is one folder here and one line in `ALL`.
 
 #[cfg(test)]
 mod any_client;

@@ -1,4 +1,4 @@
-//! The alert rules in force: a fold of the rules in `wakeline.control`. Pure; [`follow`] keeps it at the
+//! The alert rules in force: a fold of the rules in `wakeline.control`. Pure; `follow` keeps it at the
 //! topic's end.
 //!
 //! A partition never judges a device before the process has folded the topic to the end that it had when

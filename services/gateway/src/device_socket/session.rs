@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use state::DeviceKey;
 use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
@@ -301,16 +302,17 @@ impl Session {
         Ok(true)
     }
 
-    /// Writes frames, and pings while there are none.
+    /// Writes frames, and pings beside them.
     async fn write(&self, sink: &mut SplitSink<Socket, Message>, mut frames: mpsc::Receiver<Frame>) {
+        let mut ping_at = Instant::now() + self.until_ping();
         loop {
-            let ping = tokio::time::sleep(self.until_ping());
             let (message, written) = tokio::select! {
                 frame = frames.recv() => match frame {
                     Some(frame) => (frame.message, frame.written),
                     None => return,
                 },
-                () = ping => {
+                () = tokio::time::sleep_until(ping_at) => {
+                    ping_at = Instant::now() + self.until_ping();
                     if self.pings.fetch_add(1, Ordering::Relaxed) >= PINGS_UNANSWERED_MAX {
                         return;
                     }

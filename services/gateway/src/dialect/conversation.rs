@@ -199,6 +199,25 @@ pub enum Ask {
     },
 }
 
+impl Ask {
+    /// Whether asking it again does nothing but look again.
+    pub(crate) fn only_looks(&self) -> bool {
+        match self {
+            Self::Command { .. } => false,
+            Self::Within { ask, .. } => ask.only_looks(),
+            Self::Documents(_)
+            | Self::Counts
+            | Self::History { .. }
+            | Self::Device(_)
+            | Self::HasAny(_)
+            | Self::TenantsOf(_)
+            | Self::DevicesAt { .. }
+            | Self::Devices { .. }
+            | Self::Alerts { .. } => true,
+        }
+    }
+}
+
 /// An alert and the device that it is about.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StandingAlert {

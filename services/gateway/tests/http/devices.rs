@@ -1,6 +1,7 @@
 //! `GET /v1/connect`: sockets of devices.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
 use journal::Topic;
@@ -96,6 +97,28 @@ async fn events_are_acknowledged_and_mistakes_are_named() {
     socket.send(Message::binary(vec![1, 2])).await.unwrap();
     assert!(next(&mut socket).await["error"].is_string());
     appended(&gateway, |event| event.seq == Some(7)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_that_is_told_something_all_the_time_is_pinged_too() {
+    let device_ping = Some(Duration::from_millis(100));
+    let gateway = Gateway::start(Options {
+        device_ping,
+        ..Options::default()
+    })
+    .await;
+    let mut socket = connect(&gateway).await;
+    within("a ping between answers", async {
+        loop {
+            // Each mistake is answered at once, so that something is written more often than pings are due.
+            socket.send(Message::text("?")).await.unwrap();
+            let message = socket.next().await.unwrap().unwrap();
+            if message.is_ping() {
+                return;
+            }
+        }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

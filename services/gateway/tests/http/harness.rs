@@ -50,6 +50,8 @@ pub(crate) struct Options {
     pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
     /// The state never says how far it is.
     pub(crate) stuck_state: bool,
+    /// How often devices are pinged, if not as by default.
+    pub(crate) device_ping: Option<Duration>,
 }
 
 /// One gateway.
@@ -153,11 +155,14 @@ impl Base {
         .unwrap()
     }
 
-    fn sockets(&self, engine: &Engine) -> Arc<DeviceSockets> {
+    fn sockets(&self, engine: &Engine, ping: Option<Duration>) -> Arc<DeviceSockets> {
+        let defaults = DeviceSocketSettings::default();
         Arc::new(DeviceSockets::new(device_socket::Wiring {
             settings: DeviceSocketSettings {
                 retry: Duration::from_millis(100),
-                ..DeviceSocketSettings::default()
+                ping: ping.unwrap_or(defaults.ping),
+                ping_jitter: ping.map_or(defaults.ping_jitter, |_| Duration::ZERO),
+                ..defaults
             },
             engine: engine.clone(),
             journal: self.journal.clone(),
@@ -190,7 +195,7 @@ impl Gateway {
         }
         let engine = base.engine(options.engine);
         engine.append_through(Arc::clone(&base.sink) as _);
-        let sockets = base.sockets(&engine);
+        let sockets = base.sockets(&engine, options.device_ping);
         let streams = Streams::new(
             options.open,
             engine,

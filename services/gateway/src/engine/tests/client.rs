@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use schemas::Event;
 use serde_json::{Value, json};
 
-use crate::dialect::{Action, Control, Conversation, Dialect, Item, Look, Message, Moment};
+use crate::dialect::{Action, Answer, Control, Conversation, Dialect, Item, Look, Message, Moment};
 use crate::engine::LogRecord;
 use crate::engine::worker::Wire;
 use crate::filters::Filters;
@@ -107,6 +107,18 @@ impl Conversation for Probe {
         vec![Action::Select(Selection {
             devices: crate::subscription::DeviceSet::Set(Arc::new(devices)),
             ..at.subscription.selection.clone()
+        })]
+    }
+
+    fn answer(&mut self, answer: Answer, _: &Moment<'_>) -> Vec<Action> {
+        let Answer::Documents(documents) = answer else {
+            return Vec::new();
+        };
+        let ids: Vec<&str> = documents.iter().map(|stored| &*stored.document.id).collect();
+        vec![Action::Send(Message {
+            event: None,
+            text: json!({"documents": ids}).to_string().into(),
+            cursor: None,
         })]
     }
 

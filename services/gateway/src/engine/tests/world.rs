@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::client::{Chooser, Frame, Pipe, Probe, ScriptWire, take_blocks};
 use super::fake::{FakeAccess, FakeStore, Log, PARTITIONS, Shelf, store};
-use crate::dialect::{Action, Message};
+use crate::dialect::{Action, Ask, Message};
 use crate::engine::mailbox::{Inbox, Mailbox};
 use crate::engine::metrics::Metrics;
 use crate::engine::seats::Seats;
@@ -60,6 +60,8 @@ pub(super) struct Client {
     pub(super) choices: (Duration, Vec<Filters>),
     /// What each connection is told first.
     pub(super) first: Vec<Message>,
+    /// The devices whose documents each connection asks for.
+    pub(super) asks: Vec<Box<str>>,
 }
 
 /// Settings that make everything happen with a handful of records.
@@ -205,6 +207,10 @@ impl World {
         reading
             .first
             .extend(client.first.iter().cloned().map(Action::Send));
+        if !client.asks.is_empty() {
+            let ask = Ask::Documents(client.asks.clone());
+            reading.first.push(Action::Ask(ask));
+        }
         let wire = ScriptWire::default();
         client.pipe = Arc::clone(&wire.0);
         client.token = Some(self.core.next_token());
@@ -278,6 +284,7 @@ impl Client {
             cursor: None,
             choices: (Duration::ZERO, Vec::new()),
             first: Vec::new(),
+            asks: Vec::new(),
         }
     }
 

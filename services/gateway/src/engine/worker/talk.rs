@@ -4,7 +4,9 @@
 mod resume;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use access::Principal;
 use journal::{Offset, Partition};
 use smallvec::SmallVec;
 
@@ -22,9 +24,9 @@ use resume::Resume;
 /// What a session keeps for its conversation.
 #[derive(Default)]
 pub(crate) struct Talk {
-    /// Questions in their order; the first is under way when `is_asked`.
+    /// Questions in their order; the first is under way when it was asked by somebody.
     questions: VecDeque<Ask>,
-    is_asked: bool,
+    asked_by: Option<Arc<Principal>>,
     /// Up to where the conversation was told: what is read again is not told again.
     told: SmallVec<[(Partition, Offset); 1]>,
     resume: Option<Box<Resume>>,
@@ -181,7 +183,7 @@ impl<W: Wire> Connection<W> {
         let Some(ask) = self.talk.questions.front() else {
             return;
         };
-        if self.talk.is_asked {
+        if self.talk.asked_by.is_some() {
             return;
         }
         let tenant = self.subscription.selection.tenant.clone();
@@ -191,7 +193,7 @@ impl<W: Wire> Connection<W> {
             ask: ask.clone(),
         };
         let asked = hub.request_lookup(lookup, tenant.name().unwrap_or_default(), self.token);
-        self.talk.is_asked = asked;
+        self.talk.asked_by = asked.then(|| Arc::clone(&self.subscription.principal));
         if !asked {
             self.retry_later(hub);
         }
@@ -199,11 +201,18 @@ impl<W: Wire> Connection<W> {
 
     /// The answer to the question under way.
     pub(crate) fn answered(&mut self, hub: &mut Hub, answer: Answer) {
-        self.talk.is_asked = false;
-        self.talk.questions.pop_front();
+        let asked_by = self.talk.asked_by.take();
         if self.ending.is_some() {
             return;
         }
+        // What the principal may see has changed meanwhile: the answer tells of what it was then.
+        let principal = &self.subscription.principal;
+        let is_outdated = asked_by.is_some_and(|by| !Arc::ptr_eq(&by, principal));
+        let asks_again = self.talk.questions.front().is_some_and(Ask::only_looks);
+        if is_outdated && asks_again {
+            return self.ask_next(hub);
+        }
+        self.talk.questions.pop_front();
         self.converse(hub, |conversation, at| conversation.answer(answer, at));
         self.ask_next(hub);
         self.settle(hub);
