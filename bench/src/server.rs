@@ -106,10 +106,11 @@ impl Server {
         writeln!(stdin, "{line}").map_err(io(self.name))
     }
 
-    fn line(&mut self) -> Result<String, Error> {
+    /// The next line that a limit server prints.
+    pub(crate) fn line(&mut self) -> Result<String, Error> {
         let mut line = String::new();
         if let Some(stdout) = self.child.stdout.as_mut() {
-            // One line is all that is ever read of it, so a buffer that is dropped loses nothing.
+            // A buffer of one byte holds nothing of the next line when it is dropped.
             BufReader::with_capacity(1, stdout)
                 .read_line(&mut line)
                 .map_err(io(self.name))?;

@@ -28,7 +28,8 @@ fetch_jars() {
   if [[ ! -d $lib ]]; then
     echo "fetching the jars of $1 into $lib (once)" >&2
     rm -rf "$lib.part"
-    mvn -q -B -f "$HERE/pom.xml" -P"$1" -DoutputDirectory="$lib.part" \
+    # With -U, what was not found the last time is looked for again.
+    "$HERE/../retry" mvn -U -q -B -f "$HERE/pom.xml" -P"$1" -DoutputDirectory="$lib.part" \
       org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies >&2 || die "maven could not fetch the jars of $1"
     mv "$lib.part" "$lib"
     exec {lock}>&-

@@ -14,8 +14,7 @@ use tests::wait;
 use tokio::process::Command;
 
 use crate::client;
-use crate::cluster::{Broker, Servers};
-use crate::serving::{Serving, migrate};
+use crate::serving::Cluster;
 
 const PAGE: &str = include_str!("../../schemas/ANALYSTS.md");
 const TENANT: &str = "liverpool";
@@ -30,6 +29,7 @@ print(json.dumps({
     "points": {device: len(found) for device, found in track.items()},
     "documents": {key: {"version": found["version"], "numbers": found["fields"]["numbers"]}
                   for key, found in documents.items()},
+    "fastavro": {"numbers": {key: found["fields"]["numbers"] for key, found in devices.items()}, "gone": sorted(gone)},
     "bus": bus,
     "plotted": len(path.get_offsets()),
 }))
@@ -37,20 +37,19 @@ print(json.dumps({
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_analysts_page_goes_from_an_empty_notebook_to_a_plot_of_the_bus() {
-    let Some(shared) = Servers::shared() else { return };
     if !client::are_here() {
         return;
     }
-    let broker = Broker::up().await;
-    let servers = shared.on(&broker);
-    migrate(&servers).await;
-    let node = Serving::start("all", &servers).await;
+    let Some(cluster) = Cluster::up().await else {
+        return;
+    };
+    let node = cluster.start("all").await;
     drive_buses(&node.api).await;
     let here = tempfile::tempdir().expect("a directory");
     let run = |mut command: Command| {
         command
             .current_dir(here.path())
-            .env("WAKELINE_KAFKA", &servers.kafka)
+            .env("WAKELINE_KAFKA", &cluster.servers.kafka)
             .env("WAKELINE_URL", &node.api.base)
             .env("MPLBACKEND", "Agg")
             .stdin(Stdio::null())
@@ -168,6 +167,11 @@ async fn finds_what_was_recorded(found: &Value, api: &Api) {
         for name in ["lat", "lng"] {
             assert_eq!(numbers[name], event["fields"][name], "{device}");
         }
+    }
+    let with_fastavro = &found["fastavro"];
+    assert_eq!(with_fastavro["gone"], json!([format!("{TENANT}/{SCRAPPED}")]));
+    for (key, document) in documents {
+        assert_eq!(with_fastavro["numbers"][key], document["numbers"], "{key}");
     }
     assert_ne!(
         found["bus"], SCRAPPED,

@@ -23,8 +23,12 @@ pub(crate) enum Client {
     PythonWebsockets,
     EventSource,
     FetchEventSource,
+    Ws,
     Curl,
+    /// A page with an `EventSource`.
     Chromium,
+    /// A page with a `WebSocket`.
+    ChromiumWebSocket,
 }
 
 /// A frame that a client saw.
@@ -37,6 +41,19 @@ pub(crate) struct Seen {
 }
 
 impl Client {
+    /// Every client.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::HttpxSse,
+        Self::SseclientPy,
+        Self::PythonWebsockets,
+        Self::EventSource,
+        Self::FetchEventSource,
+        Self::Ws,
+        Self::Curl,
+        Self::Chromium,
+        Self::ChromiumWebSocket,
+    ];
+
     fn command(self) -> Command {
         let (interpreter, program) = match self {
             Self::HttpxSse => (python(), "httpx-sse.py"),
@@ -44,17 +61,24 @@ impl Client {
             Self::PythonWebsockets => (python(), "python-websockets.py"),
             Self::EventSource => ("node".into(), "eventsource.cjs"),
             Self::FetchEventSource => ("node".into(), "fetch-event-source.cjs"),
+            Self::Ws => ("node".into(), "ws.cjs"),
             Self::Curl => ("bash".into(), "curl.sh"),
-            Self::Chromium => ("node".into(), "chromium.cjs"),
+            Self::Chromium | Self::ChromiumWebSocket => ("node".into(), "chromium.cjs"),
+        };
+        let page = if self == Self::ChromiumWebSocket {
+            "websocket.html"
+        } else {
+            "eventsource.html"
         };
         let mut command = Command::new(interpreter);
+        command.env("PAGE", page);
         command.arg(folder().join("programs").join(program));
         command
     }
 
     /// Whether it resumes by the query and not by a header.
     pub(crate) fn is_web_socket(self) -> bool {
-        self == Self::PythonWebsockets
+        matches!(self, Self::PythonWebsockets | Self::Ws | Self::ChromiumWebSocket)
     }
 
     /// Whether it takes an id before the block is whole: cut between the two, it loses an event.
@@ -73,7 +97,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts `client` on a stream; it ends by itself after `count` events.
+    /// Starts `client` on a stream; it ends by itself after `count` events or changes.
     pub(crate) fn start(client: Client, url: &str, token: &str, count: usize) -> Self {
         let mut command = client.command();
         command.args([url, &count.to_string()]);

@@ -1,7 +1,6 @@
 //! A proxy on loopback that passes streams on and cuts them, and remembers what it passed.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tests::wait;
@@ -73,7 +72,8 @@ impl Visit {
 
 /// The proxy. It ends when dropped, and everything that it carries with it.
 pub(crate) struct Cutter {
-    address: SocketAddr,
+    /// `host:port`.
+    host: String,
     shared: Arc<Shared>,
     _work: JoinSet<()>,
 }
@@ -89,7 +89,7 @@ impl Cutter {
     /// A proxy to `upstream`, `host:port`.
     pub(crate) async fn start(upstream: &str, plan: Plan) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("an address");
+        let host = listener.local_addr().expect("an address").to_string();
         let shared = Arc::new(Shared {
             upstream: upstream.to_owned(),
             plan: Mutex::new(plan),
@@ -99,7 +99,7 @@ impl Cutter {
         let mut work = JoinSet::new();
         work.spawn(accept(listener, Arc::clone(&shared)));
         Self {
-            address,
+            host,
             shared,
             _work: work,
         }
@@ -107,7 +107,12 @@ impl Cutter {
 
     /// `http://…`
     pub(crate) fn base(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.host)
+    }
+
+    /// `host:port`.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
     }
 
     /// Every stream so far.
@@ -115,10 +120,16 @@ impl Cutter {
         self.shared.visits().clone()
     }
 
-    /// How many planned cuts were not drawn.
+    /// How many planned cuts were not made. One after `usize::MAX` bytes is somebody else's.
     pub(crate) fn cuts_left(&self) -> usize {
+        let is_whole = |visit: &&Visit| {
+            visit
+                .cut
+                .is_some_and(|(after, _)| after != usize::MAX && visit.given.len() < after)
+        };
+        let whole = self.shared.visits().iter().filter(is_whole).count();
         let plan = self.shared.plan.lock().unwrap_or_else(PoisonError::into_inner);
-        plan.cuts.len()
+        plan.cuts.len() + whole
     }
 
     /// Cuts whatever is open.

@@ -1,4 +1,4 @@
-//! A node as a process, killed and started again at its address, and the events that it was sent.
+//! Events that are sent, and a node as a process, killed and started again at its address.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::api::Api;
 use tests::program::Program;
+use tests::wait;
 
 use crate::client::Seen;
 
@@ -21,12 +22,9 @@ const DEVICES: [&str; 6] = ["bus-1", "bus-2", "depot/gate", "tram 7", "bus-5", "
 /// Numbers of each device's events, in order.
 type Sequences = BTreeMap<String, Vec<u64>>;
 
-/// A node with data of its own.
-pub(crate) struct Fleet {
-    data: TempDir,
-    arguments: &'static [&'static str],
-    program: Option<Program>,
-    /// As `system`; the address stays the same over restarts.
+/// What was sent, and by whom.
+pub(crate) struct Sent {
+    /// As `system`.
     api: Api,
     /// May send.
     sender: Api,
@@ -35,36 +33,17 @@ pub(crate) struct Fleet {
     sent: Sequences,
 }
 
-impl Fleet {
-    /// A node whose settings are `arguments`.
-    pub(crate) async fn start(arguments: &'static [&'static str]) -> Self {
-        let data = tempfile::tempdir().expect("a directory");
-        let (program, api) = Program::serve(data.path(), arguments).await;
+impl Sent {
+    /// Nothing yet, to the node of `api`.
+    pub(crate) async fn nothing(api: &Api) -> Self {
         let sender = api.token(&json!({"role": "ingest", "tenant": TENANT})).await;
         let reader = api.token(&json!({"role": "user", "tenant": TENANT})).await;
         Self {
-            data,
-            arguments,
-            program: Some(program),
             sender: api.with_token(&sender),
-            api,
+            api: api.clone(),
             reader,
             sent: Sequences::new(),
         }
-    }
-
-    /// `host:port`.
-    pub(crate) fn address(&self) -> &str {
-        self.api.base.trim_start_matches("http://")
-    }
-
-    /// Ends the node as a crash would, and starts it again.
-    pub(crate) async fn crash(&mut self) {
-        if let Some(program) = self.program.take() {
-            program.kill().await;
-        }
-        let (program, _) = Program::serve_at(self.address(), self.data.path(), self.arguments).await;
-        self.program = Some(program);
     }
 
     /// Sends `count` events of all devices.
@@ -95,6 +74,65 @@ impl Fleet {
             found.entry(device).or_default().push(number(event));
         }
         assert_eq!(found, self.sent, "{who}");
+    }
+
+    /// The documents by id, once everything is folded and the reactor has seen every device.
+    pub(crate) async fn documents(&self) -> BTreeMap<String, Value> {
+        wait::until("every device is folded", || async {
+            let listed = self
+                .api
+                .get(&format!("/v1/devices?tenant={TENANT}&limit=1000"))
+                .await;
+            let named = |document: &Value| Some((document["id"].as_str()?.to_owned(), document.clone()));
+            let documents = listed.json["devices"].as_array()?.iter().map(named);
+            let documents: BTreeMap<String, Value> = documents.collect::<Option<_>>()?;
+            let is_done = |(device, numbers): (&String, &Vec<u64>)| {
+                let document = documents.get(device);
+                document
+                    .is_some_and(|it| it["fields"]["n"] == json!(numbers.last()) && it["status"] == "ONLINE")
+            };
+            self.sent.iter().all(is_done).then_some(documents)
+        })
+        .await
+    }
+}
+
+/// A node with data of its own, and what it was sent.
+pub(crate) struct Fleet {
+    data: TempDir,
+    arguments: &'static [&'static str],
+    program: Option<Program>,
+    /// `host:port`; it stays the same over restarts.
+    address: String,
+    pub(crate) events: Sent,
+}
+
+impl Fleet {
+    /// A node whose settings are `arguments`.
+    pub(crate) async fn start(arguments: &'static [&'static str]) -> Self {
+        let data = tempfile::tempdir().expect("a directory");
+        let (program, api) = Program::serve(data.path(), arguments).await;
+        Self {
+            data,
+            arguments,
+            program: Some(program),
+            address: api.base.trim_start_matches("http://").to_owned(),
+            events: Sent::nothing(&api).await,
+        }
+    }
+
+    /// `host:port`.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Ends the node as a crash would, and starts it again.
+    pub(crate) async fn crash(&mut self) {
+        if let Some(program) = self.program.take() {
+            program.kill().await;
+        }
+        let (program, _) = Program::serve_at(&self.address, self.data.path(), self.arguments).await;
+        self.program = Some(program);
     }
 }
 

@@ -2,8 +2,8 @@
 //! nobody here wrote.
 //!
 //! `tests/clients/install` installs them, in versions that are written down; `WAKELINE_TEST_CLIENTS=skip`
-//! leaves these tests out, aloud, where that cannot be. Those that read topics need the servers that
-//! `WAKELINE_TEST_CQL` and `infra/local` give, as the tests in `real` do.
+//! leaves these tests out, aloud, where that cannot be. Those that read topics, and those with two gateways, need the
+//! servers that `WAKELINE_TEST_CQL` and `infra/local` give, as the tests in `real` do.
 //!
 //! | part | holds |
 //! |---|---|
@@ -20,8 +20,10 @@ mod client;
 #[expect(dead_code, reason = "the tests in `real` need more of it")]
 mod cluster;
 mod cutter;
+mod devices;
 mod dialects;
 mod fleet;
+mod gateways;
 mod keep_alive;
 mod nginx;
 mod resume;

@@ -17,20 +17,42 @@ pub(crate) struct Nginx {
     address: String,
 }
 
+/// What stands between a client and a node, beside the proxy that cuts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    Direct,
+    ThroughNginx,
+}
+
+impl Way {
+    /// Starts what stands before the gateway at `gateway`, `host:port`.
+    pub(crate) async fn before(self, gateway: &str) -> Option<Nginx> {
+        match self {
+            Self::Direct => None,
+            Self::ThroughNginx => Some(Nginx::start(&[gateway]).await),
+        }
+    }
+}
+
 impl Nginx {
-    /// Starts it before the gateway at `gateway`, `host:port`.
-    pub(crate) async fn start(gateway: &str) -> Self {
+    /// Starts it before the one or two gateways at `gateways`, `host:port`.
+    pub(crate) async fn start(gateways: &[&str]) -> Self {
+        Self::start_with(gateways, &[]).await
+    }
+
+    /// The same with other parts in the configuration: what is written there, and what stands here.
+    pub(crate) async fn start_with(gateways: &[&str], parts: &[(&str, &str)]) -> Self {
         loop {
-            if let Some(nginx) = Self::start_at(&ports::free().to_string(), gateway).await {
+            if let Some(nginx) = Self::start_at(&ports::free().to_string(), gateways, parts).await {
                 return nginx;
             }
         }
     }
 
     /// `None` where the port was taken meanwhile.
-    async fn start_at(address: &str, gateway: &str) -> Option<Self> {
+    async fn start_at(address: &str, gateways: &[&str], parts: &[(&str, &str)]) -> Option<Self> {
         let dir = tempfile::tempdir().expect("a directory");
-        let site = site(address, gateway, &dir.path().display().to_string());
+        let site = site(address, gateways, parts, &dir.path().display().to_string());
         std::fs::write(dir.path().join("wakeline.conf"), site).expect("written");
         std::fs::write(dir.path().join("nginx.conf"), main(&dir)).expect("written");
         let mut child = Command::new(program())
@@ -64,17 +86,23 @@ impl Nginx {
     }
 }
 
-/// The file in `infra/nginx`, for these addresses.
-fn site(address: &str, gateway: &str, dir: &str) -> String {
+/// The file in `infra/nginx`, for these addresses and with these parts.
+fn site(address: &str, gateways: &[&str], parts: &[(&str, &str)], dir: &str) -> String {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/nginx/wakeline.conf");
     let mut text = std::fs::read_to_string(path).expect("the configuration");
-    for (written, here) in [
-        ("server 127.0.0.1:8080 ", format!("server {gateway} ")),
-        ("listen 80;", format!("listen {address};")),
-        ("/var/log/nginx/", format!("{dir}/")),
-    ] {
+    let mut put = |written: &str, here: &str| {
         assert!(text.contains(written), "{path} has no {written:?}");
-        text = text.replace(written, &here);
+        text = text.replace(written, here);
+    };
+    put("server 127.0.0.1:8080 ", &format!("server {} ", gateways[0]));
+    if let Some(second) = gateways.get(1) {
+        // It stands there for whoever has more than one.
+        put("# server 127.0.0.1:8081 ", &format!("server {second} "));
+    }
+    put("listen 80;", &format!("listen {address};"));
+    put("/var/log/nginx/", &format!("{dir}/"));
+    for (written, here) in parts {
+        put(written, here);
     }
     text
 }

@@ -10,7 +10,7 @@ use tests::seed::Seed;
 use crate::client::{self, Client, Running, Seen};
 use crate::cutter::{Cut, Cutter, Plan};
 use crate::fleet::Fleet;
-use crate::nginx::Nginx;
+use crate::nginx::{Nginx, Way};
 
 /// Events that lie in the log before a client comes.
 const BEFORE: usize = 120;
@@ -31,13 +31,6 @@ const ARGUMENTS: &[&str] = &[
     "127.0.0.1/32",
 ];
 
-/// What stands between a client and the node, beside the proxy that cuts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    Direct,
-    ThroughNginx,
-}
-
 macro_rules! resumes {
     ($($name:ident: $client:ident, $way:ident;)*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -53,15 +46,19 @@ resumes! {
     python_websockets_resumes_exactly: PythonWebsockets, Direct;
     eventsource_resumes_exactly: EventSource, Direct;
     fetch_event_source_resumes_exactly: FetchEventSource, Direct;
+    ws_resumes_exactly: Ws, Direct;
     curl_resumes_exactly: Curl, Direct;
     a_page_in_chromium_resumes_exactly: Chromium, Direct;
+    a_page_with_a_web_socket_in_chromium_resumes_exactly: ChromiumWebSocket, Direct;
     httpx_sse_resumes_exactly_through_nginx: HttpxSse, ThroughNginx;
     sseclient_py_resumes_exactly_through_nginx: SseclientPy, ThroughNginx;
     python_websockets_resumes_exactly_through_nginx: PythonWebsockets, ThroughNginx;
     eventsource_resumes_exactly_through_nginx: EventSource, ThroughNginx;
     fetch_event_source_resumes_exactly_through_nginx: FetchEventSource, ThroughNginx;
+    ws_resumes_exactly_through_nginx: Ws, ThroughNginx;
     curl_resumes_exactly_through_nginx: Curl, ThroughNginx;
     a_page_in_chromium_resumes_exactly_through_nginx: Chromium, ThroughNginx;
+    a_page_with_a_web_socket_in_chromium_resumes_exactly_through_nginx: ChromiumWebSocket, ThroughNginx;
 }
 
 async fn resumes_exactly(client: Client, way: Way) {
@@ -71,28 +68,25 @@ async fn resumes_exactly(client: Client, way: Way) {
     let seed = Seed::of_test();
     let mut random = seed.part(0);
     let mut fleet = Fleet::start(ARGUMENTS).await;
-    let nginx = match way {
-        Way::Direct => None,
-        Way::ThroughNginx => Some(Nginx::start(fleet.address()).await),
-    };
+    let nginx = way.before(fleet.address()).await;
     let upstream = nginx.as_ref().map_or(fleet.address(), Nginx::address);
     let cutter = Cutter::start(upstream, plan(client, &mut random)).await;
 
-    fleet.send(BEFORE, &mut random).await;
+    fleet.events.send(BEFORE, &mut random).await;
     let url = format!("{}/v1/stream?kind=telemetry&since=earliest", cutter.base());
-    let mut running = Running::start(client, &url, &fleet.reader, BEFORE + LIVE);
+    let mut running = Running::start(client, &url, &fleet.events.reader, BEFORE + LIVE);
     let mut seen = Vec::new();
     // Two cuts within what lay there, then the node's own end, which is a cut too.
     messages(&mut running, &mut seen, BEFORE).await;
     fleet.crash().await;
     // One more cut while events come in.
-    fleet.send(LIVE, &mut random).await;
+    fleet.events.send(LIVE, &mut random).await;
     while let Some(frame) = running.next().await {
         seen.push(frame);
     }
 
     let who = format!("{client:?} {way:?}");
-    fleet.assert_seen(&who, &seen);
+    fleet.events.assert_seen(&who, &seen);
     for frame in &seen {
         // Nothing was lost, so nobody may be told so. While the node is away, nginx says that.
         let is_fault = frame.event == "fault" && way == Way::Direct;

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
-use tests::nodes::{Running, Storage};
+use tests::api::reading;
+use tests::nodes::Running;
 use tests::stream::{Carrier, Streaming};
 use tests::wait;
 
-use crate::cluster::Servers;
+use crate::in_process::InProcess;
 
 /// Where what operators use lies.
 const FOLDERS: [&str; 2] = ["infra/prometheus", "infra/grafana"];
@@ -17,9 +17,9 @@ const SUFFIXES: [&str; 3] = ["_bucket", "_sum", "_count"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_metric_and_label_that_operators_files_name_is_exported_by_a_node() {
-    let Some(servers) = Servers::shared() else { return };
-    let config = servers.config();
-    let node = Running::start(&config, Storage::servers(&config).await).await;
+    let Some(InProcess { node, .. }) = InProcess::start().await else {
+        return;
+    };
     let stream = stir(&node).await;
     let metrics = wait::until("every part has counted something", || async {
         let text = reqwest::get(format!("{}/metrics", node.admin_url))
@@ -57,9 +57,7 @@ async fn every_metric_and_label_that_operators_files_name_is_exported_by_a_node(
 
 /// Does what makes counters with labels appear: an event, a refused one, a stream with a reset.
 async fn stir(node: &Running) -> Streaming {
-    let event = json!([{"device": "bus", "kind": "telemetry", "fields": {"n": 1}}]);
-    let answer = node.api.post("/v1/events?tenant=acme", &event).await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
+    node.api.send_events_of("acme", &[reading("bus", 1)]).await;
     let mut stream = Streaming::open(&node.api, Carrier::Sse, "tenant=acme", Some("not-a-cursor"))
         .await
         .expect("a stream");

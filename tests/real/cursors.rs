@@ -6,23 +6,30 @@ use node::storage::{self, OpenError, Opened};
 use prometheus::Registry;
 use serde_json::{Value, json};
 use tests::api::{Api, reading};
-use tests::nodes::{Running, Storage};
+use tests::nodes::Running;
 use tests::stream::{Carrier, Frame, Streaming};
 use tests::wait;
 
-use crate::cluster::{Servers, tool};
+use crate::cluster::tool;
+use crate::in_process::InProcess;
 
 const QUERY: &str = "tenant=acme&kind=telemetry";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cursor_behind_deleted_records_is_told_and_goes_on_with_what_is_kept() {
-    let Some(shared) = Servers::shared() else { return };
-    let config = shared.config();
-    let node = Running::start(&config, Storage::servers(&config).await).await;
+    let Some(InProcess {
+        servers,
+        config,
+        node,
+        ..
+    }) = InProcess::start().await
+    else {
+        return;
+    };
     let api = &node.api;
     send(api, 1..=3).await;
     let early = read(api, Carrier::Sse, &format!("{QUERY}&since=earliest"), None, 1).await;
-    delete_records(&config, &shared.kafka).await;
+    delete_records(&config, &servers.kafka).await;
     // Told while it is known only to the broker that they are gone, and once something came after.
     send(api, 4..=5).await;
     for carrier in [Carrier::Sse, Carrier::WebSocket] {
@@ -55,9 +62,15 @@ async fn a_cursor_behind_deleted_records_is_told_and_goes_on_with_what_is_kept()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn recreated_topics_are_refused_until_a_new_epoch_that_clients_are_told_of() {
-    let Some(shared) = Servers::shared() else { return };
-    let config = shared.config();
-    let node = Running::start(&config, Storage::servers(&config).await).await;
+    let Some(InProcess {
+        servers,
+        config,
+        node,
+        ..
+    }) = InProcess::start().await
+    else {
+        return;
+    };
     send(&node.api, 1..=3).await;
     folded(&node.api, 3).await;
     let old = read(
@@ -72,7 +85,7 @@ async fn recreated_topics_are_refused_until_a_new_epoch_that_clients_are_told_of
     let old_of_devices = read(&node.api, Carrier::Sse, &of_devices, None, 1).await;
     node.drain().await;
 
-    delete_topics(&config, &shared.kafka).await;
+    delete_topics(&config, &servers.kafka).await;
     assert!(
         matches!(open(&config).await.err(), Some(OpenError::Layout(text)) if text.contains("--new-epoch"))
     );
@@ -92,12 +105,7 @@ async fn recreated_topics_are_refused_until_a_new_epoch_that_clients_are_told_of
     let mut stream = Streaming::open(&node.api, Carrier::Sse, QUERY, old.as_deref())
         .await
         .expect("a stream");
-    let reset = first(&mut stream).await;
-    assert_eq!(
-        (reset.kind.as_str(), &reset.data["reason"]),
-        ("reset", &json!("epoch")),
-        "{reset:?}"
-    );
+    let reset = of_another_epoch(&mut stream).await;
     assert_eq!(reset.data["duplicates"], json!(true), "{reset:?}");
     assert_eq!(numbers(&mut stream, 2).await, [11, 12]);
     let mut stream = Streaming::open(
@@ -108,12 +116,7 @@ async fn recreated_topics_are_refused_until_a_new_epoch_that_clients_are_told_of
     )
     .await
     .expect("a stream");
-    let reset = first(&mut stream).await;
-    assert_eq!(
-        (reset.kind.as_str(), &reset.data["reason"]),
-        ("reset", &json!("epoch")),
-        "{reset:?}"
-    );
+    of_another_epoch(&mut stream).await;
     wait::within("the device as it is now", async {
         while stream.data().await.data["device"]["fields"]["n"] != json!(12) {}
     })
@@ -133,8 +136,7 @@ async fn migrate(config: &Config, new_epoch: bool) -> Result<(), OpenError> {
 
 async fn send(api: &Api, numbers: std::ops::RangeInclusive<u64>) {
     for n in numbers {
-        let answer = api.post("/v1/events?tenant=acme", &reading("d", n)).await;
-        assert_eq!(answer.status, 200, "{}", answer.text);
+        api.send_events_of("acme", &[reading("d", n)]).await;
     }
 }
 
@@ -174,6 +176,14 @@ async fn first(stream: &mut Streaming) -> Frame {
             return frame;
         }
     }
+}
+
+/// The reset that says that the log is another one.
+async fn of_another_epoch(stream: &mut Streaming) -> Frame {
+    let reset = first(stream).await;
+    let told = (reset.kind.as_str(), &reset.data["reason"]);
+    assert_eq!(told, ("reset", &json!("epoch")), "{reset:?}");
+    reset
 }
 
 async fn numbers(stream: &mut Streaming, count: usize) -> Vec<u64> {

@@ -8,15 +8,13 @@ mod fleet;
 mod kafka;
 mod watching;
 
-use std::process::Stdio;
 use std::time::Duration;
 
-use tempfile::TempDir;
 use tests::wait;
 use tokio::time::Instant;
 
-use crate::cluster::{Servers, script, variable};
-use crate::serving::{Serving, migrate};
+use crate::cluster::variable;
+use crate::serving::{Cluster, Serving};
 
 const TENANT: &str = "acme";
 /// How long a server is away by default: longer than ingest waits for the log.
@@ -28,22 +26,34 @@ struct World {
     projector: Serving,
     gateway: Serving,
     // Ends after the nodes.
-    pair: Pair,
+    cluster: Cluster,
 }
 
 impl World {
     /// `None`, said aloud, where there are no servers.
     async fn start() -> Option<Self> {
-        // Whether servers can be had at all is told by the ones that tests share.
-        Servers::shared()?;
-        let pair = Pair::up().await;
-        migrate(&pair.servers).await;
+        let cluster = Cluster::apart().await?;
         Some(Self {
-            ingest: Serving::start("ingest", &pair.servers).await,
-            projector: Serving::start("projector", &pair.servers).await,
-            gateway: Serving::start("gateway", &pair.servers).await,
-            pair,
+            ingest: cluster.start("ingest").await,
+            projector: cluster.start("projector").await,
+            gateway: cluster.start("gateway").await,
+            cluster,
         })
+    }
+
+    /// Kills `server` and returns when it is gone.
+    async fn kill(&self, server: &str) -> Away {
+        self.cluster.tell("kill", server).await;
+        Away(Instant::now())
+    }
+
+    /// Starts `server` again once it was away for as long as the test is run for.
+    async fn start_again(&self, server: &str, away: Away) {
+        let outage = variable("WAKELINE_TEST_OUTAGE_S").and_then(|seconds| seconds.parse().ok());
+        let outage = outage.map_or(OUTAGE, Duration::from_secs);
+        // The length of an outage is what is tested here; nothing is waited for.
+        tokio::time::sleep_until(away.0 + outage).await;
+        self.cluster.tell("start", server).await;
     }
 
     fn nodes(&mut self) -> [&mut Serving; 3] {
@@ -103,78 +113,6 @@ async fn metric(node: &Serving, name: &str) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum())
 }
 
-/// The servers of one test. They end with it.
-struct Pair {
-    dir: TempDir,
-    servers: Servers,
-}
-
-impl Pair {
-    async fn up() -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
-        let up = script("up")
-            .arg("--dir")
-            .arg(dir.path())
-            .output()
-            .await
-            .expect("runs");
-        let printed = String::from_utf8_lossy(&up.stdout).into_owned();
-        let address = |name: &str| {
-            let found = printed
-                .lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-            found.unwrap_or_default().to_owned()
-        };
-        // Made at once, so that what was started is stopped whatever comes next.
-        let pair = Self {
-            dir,
-            servers: Servers {
-                kafka: address("WAKELINE_KAFKA"),
-                cql: address("WAKELINE_CQL"),
-                keyspace: "degraded".to_owned(),
-            },
-        };
-        assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
-        pair
-    }
-
-    /// Kills `server` and returns when it is gone.
-    async fn kill(&self, server: &str) -> Away {
-        self.tell("kill", server).await;
-        Away(Instant::now())
-    }
-
-    async fn tell(&self, what: &str, server: &str) {
-        let told = script(what)
-            .arg("--dir")
-            .arg(self.dir.path())
-            .arg(server)
-            .output()
-            .await
-            .expect("runs");
-        let said = String::from_utf8_lossy(&told.stderr).into_owned();
-        assert!(told.status.success(), "{what} {server}: {said}");
-    }
-
-    /// Starts `server` again once it was away for as long as the test is run for.
-    async fn start(&self, server: &str, away: Away) {
-        let outage = variable("WAKELINE_TEST_OUTAGE_S").and_then(|seconds| seconds.parse().ok());
-        let outage = outage.map_or(OUTAGE, Duration::from_secs);
-        // The length of an outage is what is tested here; nothing is waited for.
-        tokio::time::sleep_until(away.0 + outage).await;
-        self.tell("start", server).await;
-    }
-}
-
 /// Since when a server is away.
 #[derive(Clone, Copy)]
 struct Away(Instant);
-
-impl Drop for Pair {
-    fn drop(&mut self) {
-        let mut down = std::process::Command::new(script("down").as_std().get_program());
-        down.arg("--dir").arg(self.dir.path()).arg("--delete");
-        // A failing test must not fail twice.
-        drop(down.stdout(Stdio::null()).stderr(Stdio::null()).status());
-    }
-}

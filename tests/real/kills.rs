@@ -11,8 +11,7 @@ use tests::stream::{Carrier, Streaming};
 use tests::wait;
 use tokio::task::JoinHandle;
 
-use crate::cluster::{Broker, Servers};
-use crate::serving::{Serving, migrate};
+use crate::serving::Cluster;
 
 const TENANT: &str = "acme";
 const DEVICES: u64 = 6;
@@ -23,15 +22,14 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whichever_process_is_killed_nothing_acknowledged_is_lost_and_clients_go_on_exactly() {
-    let Some(shared) = Servers::shared() else { return };
-    let broker = Broker::up().await;
-    let servers = shared.on(&broker);
-    migrate(&servers).await;
+    let Some(cluster) = Cluster::up().await else {
+        return;
+    };
     let mut nodes = [
-        Serving::start("ingest", &servers).await,
-        Serving::start("projector", &servers).await,
-        Serving::start("gateway", &servers).await,
-        Serving::start("gateway", &servers).await,
+        cluster.start("ingest").await,
+        cluster.start("projector").await,
+        cluster.start("gateway").await,
+        cluster.start("gateway").await,
     ];
     let gateways = [nodes[2].api.clone(), nodes[3].api.clone()];
     let load = Load::start(&nodes[0].api);

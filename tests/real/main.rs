@@ -9,6 +9,7 @@ mod cluster;
 mod commands;
 mod cursors;
 mod degraded;
+mod in_process;
 mod kills;
 mod outage;
 mod page;
@@ -17,7 +18,6 @@ mod refold;
 mod refusals;
 mod resume;
 mod rolling;
-
 mod serving;
 mod stall;
 mod topics;

@@ -10,8 +10,7 @@ use tests::program::Program;
 use tests::stream::{Carrier, Streaming};
 use tests::wait;
 
-use crate::cluster::{Broker, Servers};
-use crate::serving::{Serving, migrate};
+use crate::serving::Cluster;
 
 const TENANT: &str = "liverpool";
 const CLIENT: [(&str, &str); 1] = [("WAKELINE_TOKEN", ADMIN_TOKEN)];
@@ -21,16 +20,12 @@ type Sequences = BTreeMap<String, Vec<u64>>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_record_of_the_bus_arrives_once_and_in_order_at_a_client_of_each_gateway() {
-    let Some(shared) = Servers::shared() else { return };
-    let broker = Broker::up().await;
-    let servers = shared.on(&broker);
-    migrate(&servers).await;
-    let ingest = Serving::start("ingest", &servers).await;
-    let _projector = Serving::start("projector", &servers).await;
-    let gateways = [
-        Serving::start("gateway", &servers).await,
-        Serving::start("gateway", &servers).await,
-    ];
+    let Some(cluster) = Cluster::up().await else {
+        return;
+    };
+    let ingest = cluster.start("ingest").await;
+    let _projector = cluster.start("projector").await;
+    let gateways = [cluster.start("gateway").await, cluster.start("gateway").await];
 
     let tails = [tail(&gateways[0].api), tail(&gateways[1].api)];
     let arguments = [

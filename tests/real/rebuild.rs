@@ -8,17 +8,16 @@ use std::time::Duration;
 use journal::Placement;
 use node::cli::RebuildArgs;
 use node::config::{Config, Roles};
-use node::storage;
 use prometheus::Registry;
 use schemas::control::Layout;
-use serde_json::{Value, json};
+use serde_json::Value;
 use state::scylla::Cql;
 use state::{DeviceKey, Write};
-use tests::api::{Api, reading};
-use tests::nodes::{Running, Storage};
+use tests::api::{Api, reading, readings};
+use tests::nodes::Running;
 use tests::wait;
 
-use crate::cluster::Servers;
+use crate::in_process::{InProcess, apart};
 
 const TENANT: &str = "acme";
 const DEVICES: u64 = 40;
@@ -26,28 +25,18 @@ const LOST: &str = "d-7";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tables_are_restored_beside_those_that_serve_and_a_lost_row_comes_back() {
-    let Some(shared) = Servers::shared() else { return };
-    let config = shared.config();
-    let opened = Storage::servers(&config).await;
+    let Some(InProcess {
+        config, opened, node, ..
+    }) = InProcess::start().await
+    else {
+        return;
+    };
     let store = opened.store.clone();
-    let node = Running::start(&config, opened.clone()).await;
     let (gateway, _) = gateway(&config).await;
     for n in 1..=3 {
-        let events: Vec<Value> = (0..DEVICES)
-            .map(|device| reading(&format!("d-{device}"), n))
-            .collect();
-        let answer = node
-            .api
-            .post(&format!("/v1/events?tenant={TENANT}"), &json!(events))
-            .await;
-        assert_eq!(answer.status, 200, "{}", answer.text);
+        node.api.send_events_of(TENANT, &readings(DEVICES, n)).await;
     }
-    let before = wait::until("every device is folded", || async {
-        let documents = documents(&gateway.api).await;
-        let done = |document: &Value| document["fields"]["n"] == 3 && document["status"] == "ONLINE";
-        (documents.len() as u64 == DEVICES && documents.values().all(done)).then_some(documents)
-    })
-    .await;
+    let before = folded(&gateway.api).await;
 
     let key = DeviceKey {
         tenant: TENANT.into(),
@@ -86,11 +75,7 @@ async fn tables_are_restored_beside_those_that_serve_and_a_lost_row_comes_back()
     );
 
     // The projector folds on, into the new tables.
-    let answer = node
-        .api
-        .post(&format!("/v1/events?tenant={TENANT}"), &reading(LOST, 4))
-        .await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
+    node.api.send_events_of(TENANT, &[reading(LOST, 4)]).await;
     wait::until("events are folded into the new tables", || async {
         (gateway.api.get(&lost).await.json["fields"]["n"] == 4).then_some(())
     })
@@ -101,25 +86,15 @@ async fn tables_are_restored_beside_those_that_serve_and_a_lost_row_comes_back()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rebuilds_after_one_that_was_cut_off_disturb_no_reader_and_the_last_removes_what_nobody_reads() {
-    let Some(shared) = Servers::shared() else { return };
-    let config = shared.config();
-    let opened = Storage::servers(&config).await;
-    let node = Running::start(&config, opened.clone()).await;
+    let Some(InProcess {
+        config, opened, node, ..
+    }) = InProcess::start().await
+    else {
+        return;
+    };
     let (gateway, tables) = gateway(&config).await;
-    let events: Vec<Value> = (0..DEVICES)
-        .map(|device| reading(&format!("d-{device}"), 3))
-        .collect();
-    let answer = node
-        .api
-        .post(&format!("/v1/events?tenant={TENANT}"), &json!(events))
-        .await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
-    let before = wait::until("every device is folded", || async {
-        let documents = documents(&gateway.api).await;
-        let done = |document: &Value| document["status"] == "ONLINE";
-        (documents.len() as u64 == DEVICES && documents.values().all(done)).then_some(documents)
-    })
-    .await;
+    node.api.send_events_of(TENANT, &readings(DEVICES, 3)).await;
+    let before = folded(&gateway.api).await;
     // What a run that was killed before the switch leaves behind.
     let (cql, layout) = (opened.cql.clone().expect("CQL"), &opened.journal.layout);
     let left = cql.store(layout, Some(1)).await.expect("a store");
@@ -197,22 +172,28 @@ fn build_read(tables: &Registry) -> i64 {
     metric.get_gauge().get_value() as i64
 }
 
-/// A gateway with connections of its own, as a process of its own has, and the metrics of these.
+/// A gateway with connections of its own, and the metrics of these.
 async fn gateway(config: &Config) -> (Running, Registry) {
     let roles = Roles {
         ingest: false,
         projector: false,
         gateway: true,
     };
-    let tables = Registry::new();
-    let opened = storage::open(config, &node::system_clock(), &tables)
-        .await
-        .expect("opened");
-    let config = Config {
+    apart(&Config {
         roles,
         ..config.clone()
-    };
-    (Running::start(&config, opened).await, tables)
+    })
+    .await
+}
+
+/// Every document, once the third reading of each device is in it and the reactor has seen it.
+async fn folded(gateway: &Api) -> BTreeMap<String, Value> {
+    wait::until("every device is folded", || async {
+        let documents = documents(gateway).await;
+        let done = |document: &Value| document["fields"]["n"] == 3 && document["status"] == "ONLINE";
+        (documents.len() as u64 == DEVICES && documents.values().all(done)).then_some(documents)
+    })
+    .await
 }
 
 async fn documents(api: &Api) -> BTreeMap<String, Value> {

@@ -7,8 +7,8 @@ use node::storage::{self, OpenError};
 use prometheus::Registry;
 use tests::program::{Ended, Program};
 
-use crate::cluster::{Broker, Servers, tool};
-use crate::serving::{VARIABLES, migrate, with_flags};
+use crate::cluster::{Servers, tool};
+use crate::serving::{Cluster, VARIABLES, with_flags};
 
 /// Nothing listens there.
 const NOBODY: &str = "127.0.0.1:1";
@@ -61,16 +61,15 @@ async fn servers_that_were_not_migrated_are_refused_with_the_way_out() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_replica_is_refused_unless_weak_durability_is_allowed() {
-    let Some(shared) = Servers::shared() else { return };
-    let broker = Broker::up().await;
-    let servers = shared.on(&broker);
-    migrate(&servers).await;
+    let Some(cluster) = Cluster::up().await else {
+        return;
+    };
     let strict: Vec<_> = VARIABLES
         .into_iter()
         .filter(|(name, _)| !name.contains("WEAK"))
         .collect();
     let ended = Program::run(
-        &with_flags("serve", &servers, &["--listen", "127.0.0.1:0"]),
+        &with_flags("serve", &cluster.servers, &["--listen", "127.0.0.1:0"]),
         &strict,
     )
     .await;

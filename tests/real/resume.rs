@@ -3,20 +3,17 @@
 use std::time::Duration;
 
 use node::config::{Config, Roles};
-use node::storage;
-use prometheus::Registry;
 use tests::api::Api;
-use tests::nodes::{Running, Storage};
+use tests::nodes::Running;
 use tests::resume::devices::every_client_ends_with_exactly_the_final_documents;
 use tests::resume::events::every_client_ends_with_exactly_its_events;
 use tests::seed::Seed;
 
-use crate::cluster::Servers;
+use crate::in_process::{InProcess, apart};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_client_ends_with_exactly_its_events_however_often_it_is_cut() {
-    let Some(shared) = Servers::shared() else { return };
-    let pair = Pair::start(&shared.config()).await;
+    let Some(pair) = Pair::start().await else { return };
     let done = every_client_ends_with_exactly_its_events(&pair.gateways(), Seed::of_test()).await;
     println!("{done}");
     pair.end().await;
@@ -24,8 +21,7 @@ async fn every_client_ends_with_exactly_its_events_however_often_it_is_cut() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_client_ends_with_exactly_the_final_documents_however_often_it_is_cut() {
-    let Some(shared) = Servers::shared() else { return };
-    let pair = Pair::start(&shared.config()).await;
+    let Some(pair) = Pair::start().await else { return };
     let done = every_client_ends_with_exactly_the_final_documents(&pair.gateways(), Seed::of_test()).await;
     println!("{done}");
     pair.end().await;
@@ -37,35 +33,24 @@ struct Pair {
 }
 
 impl Pair {
-    async fn start(config: &Config) -> Self {
-        let config = Config {
-            projector: projector::Settings {
-                stale_after: Duration::from_secs(3_600),
-                offline_after: Duration::from_secs(7_200),
-                ..projector::Settings::default()
-            },
-            ..config.clone()
+    async fn start() -> Option<Self> {
+        let adjust = |config: &mut Config| {
+            config.projector.stale_after = Duration::from_secs(3_600);
+            config.projector.offline_after = Duration::from_secs(7_200);
         };
-        let whole = Running::start(&config, Storage::servers(&config).await).await;
+        let InProcess { node, config, .. } = InProcess::start_with(adjust).await?;
         let roles = Roles {
-            ingest: true,
             projector: false,
-            gateway: true,
+            ..Roles::ALL
         };
-        let opened = storage::open(&config, &node::system_clock(), &Registry::new())
-            .await
-            .expect("opened");
         let gateway = tests::resume::tight();
-        let gateway = Running::start(
-            &Config {
-                roles,
-                gateway,
-                ..config
-            },
-            opened,
-        )
+        let (gateway, _) = apart(&Config {
+            roles,
+            gateway,
+            ..config
+        })
         .await;
-        Self { whole, gateway }
+        Some(Self { whole: node, gateway })
     }
 
     fn gateways(&self) -> [Api; 2] {

@@ -16,8 +16,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-use crate::cluster::{Broker, Servers};
-use crate::serving::{Serving, migrate};
+use crate::serving::{Cluster, Serving};
 
 const TENANT: &str = "acme";
 const CLIENTS: usize = 80;
@@ -35,12 +34,11 @@ type Front = watch::Receiver<Vec<Api>>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rolling_restart_cuts_every_client_once_at_spread_times_and_loses_nothing() {
-    let Some(shared) = Servers::shared() else { return };
-    let broker = Broker::up().await;
-    let servers = shared.on(&broker);
-    migrate(&servers).await;
-    let node = Serving::start("ingest,projector", &servers).await;
-    let mut old = gateways(&servers).await;
+    let Some(cluster) = Cluster::up().await else {
+        return;
+    };
+    let node = cluster.start("ingest,projector").await;
+    let mut old = gateways(&cluster).await;
     let (offer, front) = watch::channel(apis(&old));
     let load = Load::start(&node.api);
     let seed = Seed::of_test();
@@ -51,7 +49,7 @@ async fn a_rolling_restart_cuts_every_client_once_at_spread_times_and_loses_noth
         clients.spawn(client.run(first));
     }
 
-    let new = gateways(&servers).await;
+    let new = gateways(&cluster).await;
     offer.send_replace(apis(&new));
     let mut begun = Vec::new();
     for gateway in &mut old {
@@ -82,10 +80,10 @@ async fn a_rolling_restart_cuts_every_client_once_at_spread_times_and_loses_noth
     }
 }
 
-async fn gateways(servers: &Servers) -> Vec<Serving> {
+async fn gateways(cluster: &Cluster) -> Vec<Serving> {
     let mut started = Vec::new();
     for _ in 0..2 {
-        started.push(Serving::start_with("gateway", servers, &DRAIN).await);
+        started.push(cluster.start_with("gateway", &DRAIN).await);
     }
     started
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::api::{Answer, Api};
+use tests::local::Local;
 use tests::nodes::ADMIN_TOKEN;
 use tests::ports;
 use tests::program::{self, Program};
@@ -22,17 +23,6 @@ pub(crate) const VARIABLES: [(&str, &str); 3] = [
     ("WAKELINE_LOG_JSON", "true"),
 ];
 
-/// Makes topics and tables, as an operator does.
-pub(crate) async fn migrate(servers: &Servers) {
-    let ended = Program::run(
-        &with_flags("migrate", servers, &["--partitions", "8"]),
-        &VARIABLES,
-    )
-    .await;
-    assert_eq!(ended.code, Some(0), "{}", ended.errors);
-    assert!(ended.output.contains("layout written"), "{}", ended.output);
-}
-
 /// `command` on `servers`.
 pub(crate) fn with_flags<'a>(command: &'a str, servers: &'a Servers, more: &[&'a str]) -> Vec<&'a str> {
     [command]
@@ -40,6 +30,61 @@ pub(crate) fn with_flags<'a>(command: &'a str, servers: &'a Servers, more: &[&'a
         .chain(servers.flags())
         .chain(more.iter().copied())
         .collect()
+}
+
+/// Servers of a test's own with topics and tables on them, and the nodes that are started there.
+pub(crate) struct Cluster {
+    /// Their addresses.
+    pub(crate) servers: Servers,
+    local: Local,
+}
+
+impl Cluster {
+    /// A broker of the test's own, and a keyspace on the CQL server that tests share. `None`, said aloud, where there are
+    /// no servers.
+    pub(crate) async fn up() -> Option<Self> {
+        let shared = Servers::shared()?;
+        let local = Local::up(&["--only", "kafka"]).await;
+        let kafka = local.variable("WAKELINE_KAFKA");
+        Some(Self::migrated(Servers { kafka, ..shared }, local).await)
+    }
+
+    /// A broker and a CQL server of the test's own.
+    pub(crate) async fn apart() -> Option<Self> {
+        // Whether servers can be had at all is told by the ones that tests share.
+        let shared = Servers::shared()?;
+        let local = Local::up(&[]).await;
+        let servers = Servers {
+            kafka: local.variable("WAKELINE_KAFKA"),
+            cql: local.variable("WAKELINE_CQL"),
+            ..shared
+        };
+        Some(Self::migrated(servers, local).await)
+    }
+
+    async fn migrated(servers: Servers, local: Local) -> Self {
+        let arguments = with_flags("migrate", &servers, &["--partitions", "8"]);
+        let ended = Program::run(&arguments, &VARIABLES).await;
+        assert_eq!(ended.code, Some(0), "{}", ended.errors);
+        assert!(ended.output.contains("layout written"), "{}", ended.output);
+        Self { servers, local }
+    }
+
+    /// Starts a node of `role` and waits until it is ready.
+    pub(crate) async fn start(&self, role: &'static str) -> Serving {
+        self.start_with(role, &[]).await
+    }
+
+    /// [`Self::start`], with `more` flags.
+    pub(crate) async fn start_with(&self, role: &'static str, more: &'static [&'static str]) -> Serving {
+        Serving::start(role, &self.servers, more).await
+    }
+
+    /// `kill`, `start`, `freeze` or `thaw`, to `kafka-1` or `cql`.
+    pub(crate) async fn tell(&self, what: &str, server: &str) {
+        let told = self.local.tell(what, server).await;
+        told.unwrap_or_else(|said| panic!("{what} {server}: {said}"));
+    }
 }
 
 /// A node as a process of its own; killed when dropped.
@@ -56,17 +101,8 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// Starts a node of one role on free ports and waits until it is ready.
-    pub(crate) async fn start(role: &'static str, servers: &Servers) -> Self {
-        Self::start_with(role, servers, &[]).await
-    }
-
-    /// [`Self::start`], with `more` flags.
-    pub(crate) async fn start_with(
-        role: &'static str,
-        servers: &Servers,
-        more: &'static [&'static str],
-    ) -> Self {
+    /// Starts a node on free ports and waits until it is ready.
+    async fn start(role: &'static str, servers: &Servers, more: &'static [&'static str]) -> Self {
         let log = tempfile::tempdir().expect("a directory");
         let (child, path) = spawn(
             role,

@@ -8,23 +8,21 @@ use tests::program::Program;
 use tests::stream::{Carrier, Streaming};
 use tests::wait;
 
-use crate::cluster::{Broker, Servers};
-use crate::serving::{Serving, VARIABLES, migrate, with_flags};
+use crate::serving::{Cluster, VARIABLES, with_flags};
 
 const TENANT: &str = "acme";
 const EVENTS: u64 = 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_the_broker_is_frozen_ingest_says_503_and_a_retry_with_ids_loses_and_doubles_nothing() {
-    let Some(shared) = Servers::shared() else { return };
-    let broker = Broker::up().await;
-    let servers = shared.on(&broker);
-    migrate(&servers).await;
-    let node = Serving::start("all", &servers).await;
+    let Some(cluster) = Cluster::up().await else {
+        return;
+    };
+    let node = cluster.start("all").await;
     send(&node.api, 0).await.expect("taken");
     folded(&node.api, 0).await;
 
-    broker.tell("freeze").await;
+    cluster.tell("freeze", "kafka-1").await;
     let begun = Instant::now();
     let refused = send(&node.api, 1).await.expect_err("nothing is durable");
     assert!(
@@ -39,7 +37,7 @@ async fn while_the_broker_is_frozen_ingest_says_503_and_a_retry_with_ids_loses_a
     );
     // Reads that need no log are answered all along.
     assert_eq!(node.api.get("/v1/devices/d-0?tenant=acme").await.status, 200);
-    broker.tell("thaw").await;
+    cluster.tell("thaw", "kafka-1").await;
     wait::until("the retry is taken", || async { send(&node.api, 1).await.ok() }).await;
     send(&node.api, 2).await.expect("taken");
 
@@ -79,21 +77,22 @@ async fn while_the_broker_is_frozen_ingest_says_503_and_a_retry_with_ids_loses_a
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_with_a_frozen_broker_names_it_within_30_s() {
-    let Some(shared) = Servers::shared() else { return };
-    let broker = Broker::up().await;
-    let servers = shared.on(&broker);
-    migrate(&servers).await;
-    broker.tell("freeze").await;
+    let Some(cluster) = Cluster::up().await else {
+        return;
+    };
+    cluster.tell("freeze", "kafka-1").await;
     let begun = Instant::now();
     let ended = Program::run(
-        &with_flags("serve", &servers, &["--listen", "127.0.0.1:0"]),
+        &with_flags("serve", &cluster.servers, &["--listen", "127.0.0.1:0"]),
         &VARIABLES,
     )
     .await;
     assert_eq!(ended.code, Some(1), "{}", ended.errors);
     assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     assert!(
-        ended.errors.contains(&format!("Kafka at {}", servers.kafka)),
+        ended
+            .errors
+            .contains(&format!("Kafka at {}", cluster.servers.kafka)),
         "{}",
         ended.errors
     );

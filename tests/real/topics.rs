@@ -9,30 +9,33 @@ use journal::{Journal, Placement, Record, Topic};
 use node::config::Config;
 use serde_json::{Value, json};
 use tests::api::Api;
-use tests::nodes::{Running, Storage};
 use tests::wait;
 
-use crate::cluster::{Servers, tool};
+use crate::cluster::tool;
+use crate::in_process::InProcess;
 
 /// Bytes before the body: the magic byte and the schema's id.
 const FRAME: usize = 5;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_are_read_with_any_avro_library_and_lie_where_the_documents_say() {
-    let Some(shared) = Servers::shared() else { return };
-    let config = shared.config();
-    let opened = Storage::servers(&config).await;
-    let journal = opened.journal.clone();
-    let node = Running::start(&config, opened).await;
-    let api = &node.api;
+    let Some(InProcess {
+        servers,
+        config,
+        opened,
+        node,
+    }) = InProcess::start().await
+    else {
+        return;
+    };
+    let (api, journal) = (&node.api, opened.journal);
     for (tenant, device) in [("acme", "bus-14"), ("acme", "depot/gate"), ("umbrella", "bus-14")] {
-        let events = json!([
-            {"device": device, "kind": "telemetry", "id": format!("{tenant}-{device}-1"), "seq": 7,
-             "fields": {"speed": 31, "engine": {"oil": 0.5, "on": true}, "line": "14"}},
-            {"device": device, "kind": "lock", "locked": true, "source": "keypad"},
-        ]);
-        let answer = api.post(&format!("/v1/events?tenant={tenant}"), &events).await;
-        assert_eq!(answer.status, 200, "{}", answer.text);
+        let events = [
+            json!({"device": device, "kind": "telemetry", "id": format!("{tenant}-{device}-1"), "seq": 7,
+             "fields": {"speed": 31, "engine": {"oil": 0.5, "on": true}, "line": "14"}}),
+            json!({"device": device, "kind": "lock", "locked": true, "source": "keypad"}),
+        ];
+        api.send_events_of(tenant, &events).await;
     }
     assert_eq!(api.delete("/v1/devices/bus-14?tenant=umbrella").await.status, 202);
     let state = wait::until("state is folded", || async {
@@ -51,7 +54,7 @@ async fn records_are_read_with_any_avro_library_and_lie_where_the_documents_say(
     state_decodes(api, &state, &events).await;
     for (topic, records) in [(Topic::Events, &events), (Topic::State, &state)] {
         check_placement(&config, records);
-        check_with_kafkas_consumer(&shared.kafka, &config, topic, records).await;
+        check_with_kafkas_consumer(&servers.kafka, &config, topic, records).await;
     }
     node.drain().await;
 }

@@ -111,7 +111,17 @@ impl Api {
 
     /// Sends events and returns the cursor of the answer. Panics unless all were accepted.
     pub async fn send_events(&self, events: &[Value]) -> String {
-        let answer = self.post("/v1/events", &json!(events)).await;
+        self.send_events_to("/v1/events", events).await
+    }
+
+    /// The same for `system`, which belongs to no tenant and names one.
+    pub async fn send_events_of(&self, tenant: &str, events: &[Value]) -> String {
+        self.send_events_to(&format!("/v1/events?tenant={tenant}"), events)
+            .await
+    }
+
+    async fn send_events_to(&self, path: &str, events: &[Value]) -> String {
+        let answer = self.post(path, &json!(events)).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
         assert_eq!(answer.json["accepted"], json!(events.len()), "{}", answer.text);
         answer.json["cursor"].as_str().expect("a cursor").to_owned()
@@ -123,6 +133,14 @@ impl Api {
         assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
         answer.json["token"].as_str().expect("a token").to_owned()
     }
+}
+
+/// A [`reading`] of each of so many devices, which are called `d-0`, `d-1`, …
+#[must_use]
+pub fn readings(devices: u64, n: u64) -> Vec<Value> {
+    (0..devices)
+        .map(|device| reading(&format!("d-{device}"), n))
+        .collect()
 }
 
 /// A telemetry event of `device` with one field `n`.

@@ -3,6 +3,7 @@
 //! | part | holds |
 //! |---|---|
 //! | [`fixture`] | frames as the dialects' documents print them |
+//! | [`local`] | servers that a test has for itself |
 //! | [`nodes`] | nodes in this process, several on one engine |
 //! | [`api`] | the native HTTP API |
 //! | [`clock`] | a wall clock that tests move |
@@ -25,6 +26,7 @@ pub mod clock;
 pub mod device;
 pub mod fixture;
 pub mod issuer;
+pub mod local;
 pub mod nodes;
 pub mod outage;
 pub mod ports;

@@ -6,6 +6,7 @@
 mod arrows;
 mod attributes;
 mod avro;
+mod downloads;
 mod fixtures;
 mod frames;
 mod layout;
@@ -14,7 +15,6 @@ mod migrations;
 mod owners;
 mod ratchet;
 mod repository;
-
 mod settings;
 mod words;
 

@@ -44,8 +44,9 @@ pub(crate) struct Arguments {
     keyed: bool,
 }
 
-/// Serves until standard input ends. Lines on it: `blast MESSAGES DEPTH` sends so many to each client,
-/// so many in one write; `pace MESSAGES PER_SECOND TICK_MS` sends messages when they are due.
+/// Serves until standard input ends. Lines on it: `encode MESSAGES` makes that many frames, and a line on standard
+/// output says that they are made; `blast DEPTH` sends them to each client, so many in one write;
+/// `pace MESSAGES PER_SECOND TICK_MS` makes and sends messages when they are due.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
     let template = match &arguments.frame {
         Some(path) => Template::new(&fs::read(path).map_err(error::io(path.display().to_string()))?),
@@ -74,6 +75,8 @@ struct Streams {
     clients: Vec<Client>,
     by_device: HashMap<usize, Vec<usize>>,
     template: Option<Template>,
+    /// Frames that were made beforehand, one after the other.
+    encoded: Vec<u8>,
     devices: usize,
     keyed: bool,
 }
@@ -94,6 +97,7 @@ impl Streams {
             clients: Vec::new(),
             by_device: HashMap::new(),
             template,
+            encoded: Vec::new(),
             devices: arguments.devices.max(1),
             keyed: arguments.keyed,
         })
@@ -121,10 +125,17 @@ impl Streams {
                 .unwrap_or(1)
         };
         let Some(template) = self.template.clone() else {
-            return Ok(());
+            return Err(Error::Unreadable {
+                what: "the frame, which is needed to".to_owned(),
+                text: line.to_owned(),
+            });
         };
         match words.first() {
-            Some(&"blast") => self.blast(&template, number(1), number(2)),
+            Some(&"encode") => {
+                self.encode(&template, number(1));
+                Ok(())
+            }
+            Some(&"blast") if !self.encoded.is_empty() => self.blast(&template, number(1)),
             Some(&"pace") => self.pace(&template, number(1), number(2), number(3)),
             _ => Err(Error::Unreadable {
                 what: "a command".to_owned(),
@@ -133,12 +144,19 @@ impl Streams {
         }
     }
 
-    /// Writes a client as much as it takes, `depth` frames in one write, in turn with the others.
-    fn blast(&mut self, template: &Template, messages: u64, depth: u64) -> Result<(), Error> {
-        let (mut stream, at_us) = (Vec::new(), node::system_clock()());
+    /// Makes the frames that [`Self::blast`] sends: what that takes is no part of writing.
+    fn encode(&mut self, template: &Template, messages: u64) {
+        let at_us = node::system_clock()();
+        self.encoded.clear();
         for index in 0..messages {
-            template.write(index, self.devices, at_us, &mut stream);
+            template.write(index, self.devices, at_us, &mut self.encoded);
         }
+        say("encoded");
+    }
+
+    /// Writes a client as much as it takes, `depth` frames in one write, in turn with the others.
+    fn blast(&mut self, template: &Template, depth: u64) -> Result<(), Error> {
+        let stream = std::mem::take(&mut self.encoded);
         let step = template.len() * usize::try_from(depth.max(1)).unwrap_or(1);
         self.clients.iter_mut().for_each(|client| client.written = 0);
         let begun = Instant::now();

@@ -143,13 +143,21 @@ pub(super) fn product(
     Ok(Run::new(&load, messages, used))
 }
 
-/// Runs a limit server: `command` makes it send `messages` of `frame`'s kind.
+/// What a limit server is told.
+pub(super) struct Commands {
+    /// Before the stretch that is measured; it answers when it is done.
+    pub(super) before: Option<String>,
+    /// To send.
+    pub(super) send: String,
+}
+
+/// Runs a limit server: `commands` make it send `messages` of `frame`'s kind.
 pub(super) fn limit(
     rig: &Rig,
     audience: &Audience<'_>,
     frame: &[u8],
     messages: u64,
-    command: &str,
+    commands: &Commands,
 ) -> Result<Run, Error> {
     let path = rig.path("frame");
     std::fs::write(&path, frame).map_err(io("a frame"))?;
@@ -164,8 +172,12 @@ pub(super) fn limit(
     }
     let mut server = Server::limit(rig.cores, &arguments)?;
     let mut load = audience.open(rig, &server, "limit")?;
+    if let Some(before) = &commands.before {
+        server.tell(before)?;
+        server.line()?;
+    }
     let stretch = Stretch::begin(server.pid())?;
-    server.tell(command)?;
+    server.tell(&commands.send)?;
     let total = audience.total(messages);
     let deadline = Instant::now() + rig.options.length() + REST;
     load.run(deadline, "the limit server's messages", |count| count >= total)?;

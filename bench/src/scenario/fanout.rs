@@ -49,13 +49,16 @@ fn measure(rig: &Rig, carrier: Carrier, connections: usize) -> Result<Vec<Row>, 
     for _ in 0..rig.options.runs() {
         let product = once(rig, &server, &audience, rig.options.length())?;
         let depth = (product.depth().round() as u64).max(1);
-        let command = format!("blast {} {depth}", product.messages);
+        let commands = delivery::Commands {
+            before: Some(format!("encode {}", product.messages)),
+            send: format!("blast {depth}"),
+        };
         limits.push(delivery::limit(
             rig,
             &audience,
             &product.frame,
             product.messages,
-            &command,
+            &commands,
         )?);
         products.push(product);
     }
@@ -91,7 +94,7 @@ fn once(
 fn rows(carrier: Carrier, connections: usize, products: &[Run], limits: &[Run]) -> Vec<Row> {
     let variant = format!("{carrier} × {connections}");
     let of = |runs: &[Run], figure: &dyn Fn(&Run) -> f64| runs.iter().map(figure).collect::<Vec<f64>>();
-    let depth = Spread::new(of(products, &Run::depth)).median();
+    let depth = |runs: &[Run]| short(Spread::new(of(runs, &Run::depth)).median());
     let shares = |runs: &[Run]| runs.last().map(|run| run.used.shares()).unwrap_or_default();
     let rate = Row {
         scenario: SCENARIO,
@@ -102,8 +105,9 @@ fn rows(carrier: Carrier, connections: usize, products: &[Run], limits: &[Run]) 
         limit_is: "plain writes, same depth",
         limit: of(limits, &Run::rate),
         notes: format!(
-            "{} messages a write, the limit too; {} B a frame; {}; limit: {}",
-            short(depth),
+            "{} messages a write, the limit {}; {} B a frame; {}; limit: {}",
+            depth(products),
+            depth(limits),
             products.last().map_or(0, |run| run.frame.len()),
             shares(products),
             shares(limits),

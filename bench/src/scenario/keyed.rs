@@ -5,7 +5,7 @@
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use super::delivery::{self, Audience, Run};
+use super::delivery::{self, Audience, Commands, Run};
 use crate::error::Error;
 use crate::events::Series;
 use crate::figures::{Row, Sense};
@@ -41,7 +41,10 @@ pub(super) fn run(rig: &Rig) -> Result<Vec<Row>, Error> {
     let (server, _) = rig.embedded()?;
     let publish =
         |publisher: &mut Publisher, _: &AtomicU64| pace(rig, publisher, &series, messages, per_second);
-    let command = format!("pace {messages} {per_second} {TICK_MS}");
+    let commands = Commands {
+        before: None,
+        send: format!("pace {messages} {per_second} {TICK_MS}"),
+    };
     let (mut products, mut limits) = (Vec::new(), Vec::new());
     for _ in 0..rig.options.runs() {
         let product = delivery::product(rig, &server, &audience, &publish)?;
@@ -50,7 +53,7 @@ pub(super) fn run(rig: &Rig) -> Result<Vec<Row>, Error> {
             &audience,
             &product.frame,
             messages,
-            &command,
+            &commands,
         )?);
         products.push(product);
     }

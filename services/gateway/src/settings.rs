@@ -23,6 +23,8 @@ pub struct Settings {
     pub turn_bytes_max: usize,
     /// Records that one connection which is behind looks at before it is another's turn.
     pub slice_records_max: usize,
+    /// Frame bytes written for streams that are behind before live ones are looked at again; about one slice.
+    pub slice_bytes_max: usize,
     /// Commands that may wait for a worker.
     pub worker_queue_max: usize,
     /// How long a partition is followed after the last stream that needed it.
@@ -41,6 +43,8 @@ pub struct Settings {
     pub block_cache_bytes_max: usize,
     /// Blocks read at the same time.
     pub block_reads_max: usize,
+    /// Blocks that were read and wait for the turns of those who asked, with those being read.
+    pub block_answers_max: usize,
     /// Requests for blocks that may wait.
     pub block_queue_max: usize,
     /// Bytes of blocks a second that one tenant's streams may have read, in this process.
@@ -123,6 +127,7 @@ impl Default for Settings {
             turn_records_max: 1_024,
             turn_bytes_max: 256 << 10,
             slice_records_max: 1_024,
+            slice_bytes_max: 64 << 10,
             worker_queue_max: 4_096,
             tail_grace: Duration::from_secs(30),
             tail_retry: Duration::from_millis(500),
@@ -132,6 +137,7 @@ impl Default for Settings {
             block_align: 512,
             block_cache_bytes_max: 256 << 20,
             block_reads_max: 8,
+            block_answers_max: 64,
             block_queue_max: 4_096,
             catch_up_bytes_per_s: 64 << 20,
             commands: CommandLimits::default(),

@@ -31,6 +31,22 @@ pub enum Invocation {
     Simulate(ServerArgs, SimulateArgs),
 }
 
+impl Invocation {
+    /// The configuration's sources; `None` for a command that only talks to a node.
+    #[must_use]
+    pub const fn sources(&self) -> Option<&Sources> {
+        match self {
+            Self::Demo(sources, _)
+            | Self::Serve(sources)
+            | Self::Migrate(sources, _)
+            | Self::Rebuild(sources, _)
+            | Self::ConfigCheck(sources)
+            | Self::Token(sources, _, _) => Some(sources),
+            Self::Tail(..) | Self::Simulate(..) => None,
+        }
+    }
+}
+
 /// What the environment gives to the command line.
 pub struct Environment {
     /// Every variable.
@@ -361,6 +377,18 @@ mod tests {
     #[test]
     fn every_command_can_be_read() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn how_long_threads_may_take_is_as_configured() {
+        let environment = Environment {
+            variables: Vec::new(),
+        };
+        for (flags, seconds) in [(["--data", "d"], 2), (["--threads-end-within", "7s"], 7)] {
+            let arguments = [["wakeline", "serve"], flags].concat();
+            let invocation = read(arguments.into_iter().map(Into::into), &environment).unwrap();
+            assert_eq!(crate::threads_end_within(&invocation).as_secs(), seconds);
+        }
     }
 
     #[test]

@@ -109,6 +109,8 @@ pub struct Config {
     pub registration_required: bool,
     /// Longest graceful shutdown.
     pub drain: Duration,
+    /// How long threads may take to end once all work has, before the process leaves them.
+    pub threads_end_within: Duration,
     /// How the servers are asked whether they answer.
     pub dependencies: crate::dependencies::Settings,
     /// OTLP endpoint for traces.
@@ -181,6 +183,7 @@ impl Default for Config {
             default_spread: 8,
             registration_required: false,
             drain: Duration::from_secs(30),
+            threads_end_within: Duration::from_secs(2),
             dependencies: crate::dependencies::Settings::default(),
             otlp_endpoint: None,
             log: "info".to_owned(),

@@ -41,9 +41,6 @@ use telemetry::Telemetry;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// How long blocking threads may take to end once all work has, before the process leaves them.
-const THREADS_END_WITHIN: Duration = Duration::from_secs(2);
-
 /// Exit code for wrong arguments or configuration.
 const EXIT_USAGE: u8 = 2;
 
@@ -86,11 +83,18 @@ pub fn run_adjusted(
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("the runtime did not start: {error}"), ExitCode::FAILURE),
     };
+    let threads_end_within = threads_end_within(&invocation);
     let code = runtime.block_on(Box::pin(execute(invocation, adjust)));
     // Everything has drained, or its deadline has passed. A thread that a client library never gives back must not keep
     // the process.
-    runtime.shutdown_timeout(THREADS_END_WITHIN);
+    runtime.shutdown_timeout(threads_end_within);
     code
+}
+
+/// As configured, or the default for a command that reads no configuration.
+fn threads_end_within(invocation: &Invocation) -> Duration {
+    let config = invocation.sources().map(|sources| sources.resolve().0);
+    config.unwrap_or_default().threads_end_within
 }
 
 async fn execute(invocation: Invocation, adjust: &(dyn Fn(&mut Config) + Sync)) -> ExitCode {

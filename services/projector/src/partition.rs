@@ -15,9 +15,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use journal::{Headers, NewRecord, Offset, Topic};
 use rustc_hash::FxHashMap;
-use schemas::{Body, Document, Kind, Micros};
+use schemas::{Document, Kind, Micros};
 use state::counts::{self, CountsByTenant};
-use state::fold::{is_late, is_sign_of_life};
+use state::fold::{is_late, is_sign_of_life, says_status};
 use state::{DeviceKey, HistoryRow, Limits, Outcome, Stored, Write, fold};
 
 use crate::reactor::{Changed, Heartbeat, Reaction, Reactor, Sign, Silence};
@@ -119,7 +119,7 @@ struct Touched {
     slot: Slot,
     /// Whether the slot must be written.
     dirty: bool,
-    /// The last sign of life that no word about the status follows.
+    /// What asks for ONLINE, and no other word about the status follows.
     sign: Option<Sign>,
 }
 
@@ -326,6 +326,9 @@ impl Partition {
                 document: slot.document.clone(),
                 source,
             });
+        }
+        if let Some(source) = slot.source {
+            // Also when the row held the batch already: the reactor may know an older one.
             let heard = self
                 .reactor
                 .observe(&key, slot.document.as_deref(), source, sign, now);
@@ -385,26 +388,21 @@ pub(crate) fn state_record(rules: &Rules, event: &SourceEvent, value: Option<Byt
 /// the fold lets stand, though the device was heard in time, counts as one: it is contradicted by whoever reads it,
 /// also when whoever gave it is gone.
 fn note_sign(silence: &Silence, event: &SourceEvent, device: &mut Touched) {
-    let presence = match &event.event.body {
-        Body::Presence(presence) => Some(presence),
-        Body::Telemetry(_)
-        | Body::Lock(_)
-        | Body::Log(_)
-        | Body::Entity(_)
-        | Body::Location(_)
-        | Body::Command(_)
-        | Body::Alert(_)
-        | Body::Device(_)
-        | Body::Deleted => None,
+    let Some(document) = &device.slot.document else {
+        device.sign = None;
+        return;
     };
-    let says_status = presence.is_some_and(|presence| presence.status.is_some());
-    let is_sign = match &device.slot.document {
-        None => false,
-        Some(document) if says_status => silence.is_refuted(&event.event, document.last_seen_at),
-        Some(_) if is_sign_of_life(&event.event) => true,
-        Some(_) => return,
+    let is_wrong_verdict = silence.is_refuted(&event.event, document.last_seen_at);
+    // A word that the fold passes over takes back no sign of life before it.
+    let is_sign = if says_status(document, &event.event) {
+        is_wrong_verdict
+    } else if is_sign_of_life(&event.event) {
+        true
+    } else {
+        return;
     };
     device.sign = is_sign.then(|| Sign {
+        is_wrong_verdict,
         offset: event.offset,
         traceparent: event.traceparent.clone(),
     });

@@ -10,6 +10,11 @@
 //! (its end was reached, or its newest event is about now): what is still unread may be a sign of life. A
 //! stretch of time that nobody observed proves nothing, since ingest may have been down with the
 //! projector; after one (a hand-over is one), verdicts wait for `stale_after`.
+//!
+//! **A verdict can be wrong**: a sign of life that was received in time may stand before it in the log, unread by
+//! whoever decided. Whoever reads both says what is true: ONLINE, or STALE again if what was read by then shows that
+//! the silence after that sign is up as well (and somebody saw all of it: after a hand-over the answer is ONLINE).
+//! Until a verdict has come back, nobody who gave it says more.
 
 mod alerts;
 mod expiry;
@@ -36,7 +41,7 @@ pub(crate) use alerts::Changed;
 pub use alerts::Heartbeat;
 use expiry::Expiries;
 pub use reaction::{PresenceReaction, Reaction, Rule, StepReaction};
-use watch::{Pending, Watch};
+use watch::Watch;
 
 /// When silence is spoken of; all in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,9 +86,11 @@ impl Silence {
     }
 }
 
-/// A sign of life within a batch after which nothing spoke of the status.
+/// What a batch holds that asks for ONLINE, and after which nothing spoke of the status.
 #[derive(Debug, Clone)]
 pub(crate) struct Sign {
+    /// A verdict of silence on a device that was heard in time; otherwise a sign of life.
+    pub(crate) is_wrong_verdict: bool,
     /// Offset of the event.
     pub(crate) offset: Offset,
     /// Trace of the event.
@@ -99,6 +106,9 @@ pub struct Reactor {
     timers: BTreeSet<(Micros, Arc<DeviceKey>)>,
     /// `None` before the first event or the first end.
     clock: Option<Micros>,
+    /// Receipt of the newest event of a device that was read: what came before it may still be unread, but hardly
+    /// any that was received long before.
+    newest_read: Micros,
     /// Whether the partition's end was reached after its last event.
     at_end: bool,
     /// No verdict of silence before this.
@@ -118,6 +128,7 @@ impl Reactor {
             watches: FxHashMap::default(),
             timers: BTreeSet::new(),
             clock: None,
+            newest_read: Micros::MIN,
             at_end: false,
             verdicts_from: Micros::MIN,
             expiries: Expiries::default(),
@@ -199,7 +210,11 @@ impl Reactor {
             | Body::Entity(_)
             | Body::Location(_)
             | Body::Device(_)
-            | Body::Deleted => {}
+            | Body::Deleted => {
+                // The reactor's own words are younger than what is read beside them: only what others say tells how far
+                // that is.
+                self.newest_read = self.newest_read.max(event.event.received_at.min(now));
+            }
         }
     }
 
@@ -210,7 +225,7 @@ impl Reactor {
         }
     }
 
-    /// The device as it is after the batch at hand, and its last sign of life therein.
+    /// The device as it is after the batch at hand, and what of it asks for ONLINE.
     pub(crate) fn observe(
         &mut self,
         key: &Arc<DeviceKey>,
@@ -222,27 +237,22 @@ impl Reactor {
         self.update(key, document, source);
         let document = document?;
         let sign = sign.filter(|_| document.status != Some(Status::Online))?;
+        let followed = self.followed(now);
         let watch = self
             .watches
             .entry(Arc::clone(key))
             .or_insert_with(|| Watch::of(document, source));
-        if watch
-            .pending
-            .as_ref()
-            .is_some_and(|pending| pending.reaction.status == Status::Online)
-        {
+        if watch.answers(&sign) {
             return None;
         }
-        let reaction = PresenceReaction::online(key, document.status, &sign, now);
-        let until = self
-            .clock
-            .unwrap_or(now)
-            .max(now)
-            .saturating_add(self.silence.pending_max);
-        watch.pending = Some(Pending {
-            reaction: reaction.clone(),
-            until,
-        });
+        let stale = followed
+            .filter(|_| sign.is_wrong_verdict)
+            .filter(|clock| self.verdicts_from <= *clock)
+            .and_then(|_| watch.stale_since(self.newest_read, &self.silence))
+            .map(|since| watch.silence(key, Status::Stale, since, now));
+        let reaction = stale.unwrap_or_else(|| PresenceReaction::online(key, document.status, &sign, now));
+        let since = self.clock.unwrap_or(now).max(now);
+        watch.wait_for(&reaction, since.saturating_add(self.silence.pending_max));
         self.arm(key);
         Some(Reaction::Presence(reaction))
     }
@@ -253,6 +263,7 @@ impl Reactor {
             Reaction::Presence(presence) => {
                 if let Some(watch) = self.watches.get_mut(&presence.key) {
                     watch.read_back(&presence.id);
+                    self.arm(&presence.key);
                 }
             }
             Reaction::Step(step) => {
@@ -266,11 +277,9 @@ impl Reactor {
     /// What is due at wall time `now`, at most `reactions_max`; the rest with the next call.
     pub fn due(&mut self, now: Micros, reactions_max: usize) -> Vec<Reaction> {
         let mut reactions = Vec::new();
-        let Some(clock) = self.clock else { return reactions };
-        let followed = self.at_end || now.saturating_sub(clock) <= self.silence.unobserved_max;
-        if !followed {
+        let Some(clock) = self.followed(now) else {
             return reactions;
-        }
+        };
         while reactions.len() < reactions_max {
             let Some(key) = self
                 .timers
@@ -295,6 +304,12 @@ impl Reactor {
             }
         }
         reactions
+    }
+
+    /// The clock, if the partition is followed at wall time `now`.
+    fn followed(&self, now: Micros) -> Option<Micros> {
+        self.clock
+            .filter(|clock| self.at_end || now.saturating_sub(*clock) <= self.silence.unobserved_max)
     }
 
     fn advance(&mut self, to: Micros) {

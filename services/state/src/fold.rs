@@ -147,6 +147,13 @@ pub fn is_sign_of_life(event: &Event) -> bool {
     }
 }
 
+/// Whether `event` says what the status of its device is, and `document`, as it is before it or after, takes its word.
+#[must_use]
+pub fn says_status(document: &Document, event: &Event) -> bool {
+    matches!(&event.body, Body::Presence(presence)
+        if presence.status.is_some() && !presence::is_void(document, event, presence))
+}
+
 /// Whether an event of that body makes a device that is not known. Presence, commands and alerts never
 /// do, so that a late timer cannot bring a deleted device back.
 #[must_use]

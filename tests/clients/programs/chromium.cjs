@@ -1,5 +1,5 @@
-// The events of a stream as a page in headless Chromium sees them: it serves the page, and the page tells
-// it what came. The page is of another origin than the stream.
+// The events of a stream as a page in headless Chromium sees them: it serves the page that PAGE names, and the
+// page tells it what came. The page is of another origin than the stream.
 const { spawn } = require("node:child_process");
 const { mkdtempSync, readFileSync } = require("node:fs");
 const { createServer } = require("node:http");
@@ -8,7 +8,7 @@ const { join } = require("node:path");
 
 const stream = new URL(process.argv[2]);
 let count = Number(process.argv[3]);
-// An EventSource cannot set headers.
+// Neither an EventSource nor a WebSocket of a page can set headers.
 stream.searchParams.set("token", process.env.WAKELINE_TOKEN);
 
 // The directory for temporary files is this run's own, and goes with it: the browser's processes write to
@@ -29,7 +29,7 @@ const server = createServer((request, response) => {
     });
   } else if (request.url.startsWith("/page?")) {
     response.setHeader("Content-Type", "text/html");
-    response.end(readFileSync(join(__dirname, "page.html")));
+    response.end(readFileSync(join(__dirname, process.env.PAGE)));
   } else {
     response.statusCode = 404;
     response.end();

@@ -21,10 +21,11 @@ async def main(count):
                     frame = json.loads(text)
                     cursor = frame.get("cursor", "")
                     resume = "&last_event_id=" + cursor if cursor else resume
-                    is_event = frame["type"] == "event"
-                    name, data = ("message", frame["event"]) if is_event else (frame["type"], frame)
+                    is_data = frame["type"] in ("event", "device", "deleted")
+                    name = "message" if is_data else frame["type"]
+                    data = frame["event"] if frame["type"] == "event" else frame
                     print(json.dumps({"event": name, "id": cursor, "data": data}), flush=True)
-                    count -= is_event
+                    count -= is_data
                     if count == 0:
                         return
         except (ConnectionClosed, InvalidHandshake, OSError) as error:

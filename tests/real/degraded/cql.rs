@@ -5,7 +5,7 @@ use tests::stream::Carrier;
 use tests::wait;
 
 use super::fleet::{Fleet, documents_end_at};
-use super::watching::{Watching, assert_complete, from, whole_log};
+use super::watching::{Watching, assert_all_saw, from, whole_log};
 use super::{TENANT, World, metric};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -19,7 +19,7 @@ async fn while_cql_is_away_events_flow_and_the_projector_waits_and_catches_up() 
     documents_end_at(&gateway, fleet.rounds()).await;
     let streams = Watching::all(&gateway).await;
 
-    let away = world.pair.kill("cql").await;
+    let away = world.kill("cql").await;
     fleet.send(10).await;
     world.tell_of("cql", false).await;
     wait::until("the projector says that it waits", || async {
@@ -38,7 +38,7 @@ async fn while_cql_is_away_events_flow_and_the_projector_waits_and_catches_up() 
     let opened = fleet.rounds();
     let meanwhile = Watching::open(&gateway, "events", Carrier::WebSocket).await;
     fleet.send(10).await;
-    let of_events = streams.iter().filter(|stream| stream.is_of_events());
+    let of_events = streams.iter().filter(|stream| stream.is_of("events"));
     for stream in of_events.chain([&meanwhile]) {
         stream.has(fleet.rounds()).await;
     }
@@ -47,7 +47,7 @@ async fn while_cql_is_away_events_flow_and_the_projector_waits_and_catches_up() 
         (late > Some(0.0)).then_some(())
     })
     .await;
-    world.pair.start("cql", away).await;
+    world.start_again("cql", away).await;
 
     fleet.send(5).await;
     documents_end_at(&gateway, fleet.rounds()).await;
@@ -66,15 +66,5 @@ async fn while_cql_is_away_events_flow_and_the_projector_waits_and_catches_up() 
         from(whole_log(&gateway, "events").await, opened),
         "what was opened meanwhile"
     );
-    for view in ["events", "devices"] {
-        let log = whole_log(&gateway, view).await;
-        assert_complete(&log, fleet.rounds());
-        let log = from(log, 5);
-        for stream in streams
-            .iter()
-            .filter(|stream| stream.is_of_events() == (view == "events"))
-        {
-            assert_eq!(stream.seen_from(5), log, "{view}");
-        }
-    }
+    assert_all_saw(&streams, &gateway, 5, fleet.rounds()).await;
 }

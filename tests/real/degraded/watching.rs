@@ -55,9 +55,9 @@ impl Watching {
         }
     }
 
-    /// Whether it carries events, and not devices.
-    pub(super) fn is_of_events(&self) -> bool {
-        self.name.starts_with("events")
+    /// Whether it carries this view.
+    pub(super) fn is_of(&self, view: &str) -> bool {
+        self.name.starts_with(view)
     }
 
     /// Waits until every event of `rounds` has come.
@@ -140,8 +140,20 @@ pub(super) fn from(mut seen: Seen, first: u64) -> Seen {
     seen
 }
 
+/// The log of each view is complete up to `rounds`, and every stream of it saw it from round `first` on.
+pub(super) async fn assert_all_saw(streams: &[Watching], gateway: &Api, first: u64, rounds: u64) {
+    for view in ["events", "devices"] {
+        let log = whole_log(gateway, view).await;
+        assert_complete(&log, rounds);
+        let log = from(log, first);
+        for stream in streams.iter().filter(|stream| stream.is_of(view)) {
+            assert_eq!(stream.seen_from(first), log, "{view}");
+        }
+    }
+}
+
 /// Every device has each number up to `rounds`, in order; a number again only after its first time.
-pub(super) fn assert_complete(seen: &Seen, rounds: u64) {
+fn assert_complete(seen: &Seen, rounds: u64) {
     assert_eq!(seen.len() as u64, DEVICES);
     for (device, numbers) in seen {
         let mut next = 0;

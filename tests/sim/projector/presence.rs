@@ -107,7 +107,10 @@ pub(super) fn each_silence_is_told_once(world: &World) -> Result<(), String> {
                 told.retain(|(told, _), _| *told != device);
             }
             let Some(status) = verdict(&event) else { continue };
-            if seen.get(&device).is_some_and(|seen| *seen > event.occurred_at) {
+            if seen
+                .get(&device)
+                .is_some_and(|seen| !was_silent(world, &event, status, *seen))
+            {
                 // A sign of life overtook it on its way into the log: it is of the silence before.
                 continue;
             }
@@ -128,12 +131,13 @@ pub(super) fn each_silence_is_told_once(world: &World) -> Result<(), String> {
 }
 
 /// Whoever shows a sign of life while it is not ONLINE is called ONLINE, unless it is told otherwise; and so is
-/// whoever was called silent and was not.
+/// whoever was called silent and was not, unless it is STALE meanwhile, and called so.
 pub(super) fn whoever_lives_is_called_online(world: &World) -> Result<(), String> {
     let limits = Limits::of(&world.layout);
     for partition in 0..PARTITIONS {
         let mut documents: BTreeMap<Name, Document> = BTreeMap::new();
         let mut owed: BTreeMap<Name, Offset> = BTreeMap::new();
+        let mut wrong: BTreeMap<Name, Offset> = BTreeMap::new();
         for (offset, event) in events(world, partition) {
             let device = (event.tenant.clone(), event.device.clone());
             let before = documents.get(&device).cloned();
@@ -147,15 +151,20 @@ pub(super) fn whoever_lives_is_called_online(world: &World) -> Result<(), String
             let Some(after) = after else {
                 documents.remove(&device);
                 owed.remove(&device);
+                wrong.remove(&device);
                 continue;
             };
             let is_told = after.status == Some(Status::Online) || is_other_word(&event);
             match verdict(&event) {
-                _ if is_told => drop(owed.remove(&device)),
+                _ if is_told => {
+                    owed.remove(&device);
+                    wrong.remove(&device);
+                }
                 None if is_sign_of_life(&event) => drop(owed.entry(device.clone()).or_insert(offset)),
                 None => {}
                 Some(status) if is_true(world, &event, status, &after) => {
-                    if let Some(heard) = owed.get(&device) {
+                    let stood = wrong.remove(&device).filter(|_| status != Status::Stale);
+                    if let Some(heard) = owed.get(&device).or(stood.as_ref()) {
                         return Err(format!(
                             "{} lived in event {heard} of partition {partition}, and the next word is {} in event {offset}",
                             event.device,
@@ -165,13 +174,13 @@ pub(super) fn whoever_lives_is_called_online(world: &World) -> Result<(), String
                 }
                 // Its event changed the status though the device was heard in time.
                 Some(_) if before.is_some_and(|before| before.status != after.status) => {
-                    owed.entry(device.clone()).or_insert(offset);
+                    wrong.entry(device.clone()).or_insert(offset);
                 }
                 Some(_) => {}
             }
             documents.insert(device, after);
         }
-        if let Some(((_, device), offset)) = owed.first_key_value() {
+        if let Some(((_, device), offset)) = owed.iter().chain(&wrong).next() {
             return Err(format!(
                 "{device} lives since event {offset} of partition {partition}, and nobody says so"
             ));
@@ -182,13 +191,18 @@ pub(super) fn whoever_lives_is_called_online(world: &World) -> Result<(), String
 
 /// Whether all of the time was silent that a verdict speaks of.
 fn is_true(world: &World, event: &Event, status: Status, document: &Document) -> bool {
+    document
+        .last_seen_at
+        .is_none_or(|seen| was_silent(world, event, status, seen))
+}
+
+/// Whether a device last heard at `seen` was silent for all of the time that its verdict speaks of.
+fn was_silent(world: &World, event: &Event, status: Status, seen: Micros) -> bool {
     let silence = match status {
         Status::Stale => world.settings.stale_after,
         Status::Offline => world.settings.offline_after,
         Status::Online => return false,
     };
     let silence = Micros::try_from(silence.as_micros()).unwrap_or(Micros::MAX);
-    document
-        .last_seen_at
-        .is_none_or(|seen| seen + silence <= event.occurred_at)
+    seen + silence <= event.occurred_at
 }

@@ -10,7 +10,7 @@ use journal::{Offset, Partition, ReadError, Reader, Topic};
 use parking_lot::Mutex;
 use prometheus::IntCounter;
 use rustc_hash::FxHashMap;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -24,7 +24,7 @@ use cache::Cache;
 #[derive(Clone)]
 pub(crate) enum BlockAnswer {
     /// A chunk that covers it.
-    Chunk(Arc<Chunk>),
+    Chunk(Arc<Chunk>, Room),
     /// Nothing yet: it is the log's end, as far as the reader knows.
     End,
     /// The log begins after it, or ends before it.
@@ -32,6 +32,9 @@ pub(crate) enum BlockAnswer {
     /// The partition cannot be read at present.
     Unavailable,
 }
+
+/// Holds a chunk's room among those that wait for the turn of whoever asked.
+pub(crate) type Room = Arc<OwnedSemaphorePermit>;
 
 /// Asks for blocks.
 #[derive(Clone)]
@@ -80,6 +83,9 @@ impl Blocks {
             bytes: settings.block_bytes,
             align: settings.block_align.max(1),
             reads_max: settings.block_reads_max.max(1),
+            room: Arc::new(Semaphore::new(
+                settings.block_answers_max.clamp(1, Semaphore::MAX_PERMITS),
+            )),
             waiting: FxHashMap::default(),
             schedule: Schedule::new(settings.catch_up_bytes_per_s),
             reads: JoinSet::new(),
@@ -118,6 +124,8 @@ struct Service {
     bytes: usize,
     align: u64,
     reads_max: usize,
+    /// Blocks that are being read, or were and whose readers' turns have not come: the cache does not bound them.
+    room: Arc<Semaphore>,
     /// Who waits for the block that is read from `BlockKey::at`.
     waiting: FxHashMap<BlockKey, Waiting>,
     schedule: Schedule<Turned>,
@@ -141,16 +149,28 @@ struct Read {
     from: BlockKey,
     tenant: Box<str>,
     result: Result<Chunk, ReadError>,
+    room: OwnedSemaphorePermit,
+}
+
+/// What the next read waits for, besides requests and the end of others.
+enum Wait {
+    Nothing,
+    /// So many milliseconds.
+    Time(u64),
+    /// Somebody's turn.
+    Room,
 }
 
 impl Service {
     async fn run(mut self, mut inbox: mpsc::Receiver<Request>) {
         loop {
-            let wait_ms = self.start_reads();
+            let wait = self.start_reads();
+            let room = Arc::clone(&self.room);
             let due = async {
-                match wait_ms {
-                    Some(wait_ms) => tokio::time::sleep(Duration::from_millis(wait_ms)).await,
-                    None => std::future::pending().await,
+                match wait {
+                    Wait::Nothing => std::future::pending().await,
+                    Wait::Time(wait_ms) => tokio::time::sleep(Duration::from_millis(wait_ms)).await,
+                    Wait::Room => drop(room.acquire().await),
                 }
             };
             tokio::select! {
@@ -168,27 +188,41 @@ impl Service {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Starts what may be started; answers how long to wait for what may not yet.
-    fn start_reads(&mut self) -> Option<u64> {
+    /// Starts what may be started; answers what to wait for.
+    fn start_reads(&mut self) -> Wait {
         while self.reads.len() < self.reads_max {
             let now_ms = self.now_ms();
+            let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {
+                return Wait::Room;
+            };
             let Turned { tenant, from } = match self.schedule.next(now_ms) {
                 Turn::Now(turned) => turned,
-                Turn::At(at_ms) => return Some(at_ms.saturating_sub(now_ms)),
-                Turn::Idle => return None,
+                Turn::At(at_ms) => return Wait::Time(at_ms.saturating_sub(now_ms)),
+                Turn::Idle => return Wait::Nothing,
             };
             let Some(waiting) = self.waiting.get_mut(&from).filter(|waiting| !waiting.under_way) else {
                 continue;
             };
+            let cached = self.shared.cache.lock().find(from.topic, from.partition, from.at);
+            if let Some(chunk) = cached {
+                // Another read that began before it has reached it meanwhile.
+                self.answer_all(from, &chunk, &Arc::new(room));
+                continue;
+            }
             waiting.under_way = true;
             let (reader, bytes) = (Arc::clone(&self.reader), self.bytes);
             self.reads.spawn(async move {
                 let result = reader.read(from.topic, from.partition, from.at, bytes).await;
                 let result = result.map(|batch| Chunk::new(from.topic, from.partition, from.at, batch));
-                Read { from, tenant, result }
+                Read {
+                    from,
+                    tenant,
+                    result,
+                    room,
+                }
             });
         }
-        None
+        Wait::Nothing
     }
 
     /// A block begins where one ends that is in the cache, so that the log is read on in one go; else at a
@@ -198,7 +232,11 @@ impl Service {
         let mut cache = self.shared.cache.lock();
         if let Some(chunk) = cache.find(topic, partition, at) {
             drop(cache);
-            return answer(&request, BlockAnswer::Chunk(chunk));
+            // The cache may forget it before its turn comes.
+            return match Arc::clone(&self.room).try_acquire_owned() {
+                Ok(room) => answer(&request, BlockAnswer::Chunk(chunk, Arc::new(room))),
+                Err(_) => self.enqueue(request.key, request),
+            };
         }
         let before = at
             .checked_sub(1)
@@ -235,19 +273,27 @@ impl Service {
         self.schedule.charge(&read.tenant, bytes, now_ms);
         self.shared.counters.reads.inc();
         self.shared.counters.read_bytes.inc_by(bytes as u64);
-        let requests = self.waiting.remove(&read.from).unwrap_or_default().requests;
-        match read.result {
-            Ok(chunk) => {
-                let chunk = Arc::new(chunk);
-                self.shared.cache.lock().insert(read.from, &chunk);
-                for request in requests {
-                    self.deliver(read.from, &chunk, request);
-                }
-            }
-            Err(ReadError::Unavailable { reason }) => {
+        let chunk = match read.result {
+            Ok(chunk) => Arc::new(chunk),
+            Err(error) => return self.fail_all(read.from, error),
+        };
+        self.shared.cache.lock().insert(read.from, &chunk);
+        self.answer_all(read.from, &chunk, &Arc::new(read.room));
+    }
+
+    fn answer_all(&mut self, from: BlockKey, chunk: &Arc<Chunk>, room: &Room) {
+        for request in self.waiting.remove(&from).unwrap_or_default().requests {
+            self.deliver(from, chunk, room, request);
+        }
+    }
+
+    fn fail_all(&mut self, from: BlockKey, error: ReadError) {
+        let requests = self.waiting.remove(&from).unwrap_or_default().requests;
+        match error {
+            ReadError::Unavailable { reason } => {
                 tracing::warn!(
-                    topic = read.from.topic.name(),
-                    partition = read.from.partition,
+                    topic = from.topic.name(),
+                    partition = from.partition,
                     reason,
                     "a block cannot be read"
                 );
@@ -255,9 +301,9 @@ impl Service {
                     answer(&request, BlockAnswer::Unavailable);
                 }
             }
-            Err(ReadError::OutOfRange { start, end }) => {
+            ReadError::OutOfRange { start, end } => {
                 for request in requests {
-                    if request.key.at == read.from.at || request.key.at < start || request.key.at > end {
+                    if request.key.at == from.at || request.key.at < start || request.key.at > end {
                         answer(&request, BlockAnswer::OutOfRange { start, end });
                     } else {
                         // Only the aligned beginning is gone.
@@ -270,9 +316,9 @@ impl Service {
 
     /// Answers with a chunk that was read; one that does not reach the offset is followed by a read
     /// from just there.
-    fn deliver(&mut self, from: BlockKey, chunk: &Arc<Chunk>, request: Request) {
+    fn deliver(&mut self, from: BlockKey, chunk: &Arc<Chunk>, room: &Room, request: Request) {
         if chunk.covers(request.key.at) {
-            answer(&request, BlockAnswer::Chunk(Arc::clone(chunk)));
+            answer(&request, BlockAnswer::Chunk(Arc::clone(chunk), Arc::clone(room)));
         } else if request.key.at == from.at {
             answer(&request, BlockAnswer::End);
         } else {

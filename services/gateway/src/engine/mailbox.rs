@@ -61,6 +61,14 @@ pub(crate) struct Inbox {
     pub(crate) replies: Receiver<Reply>,
 }
 
+impl Drop for Inbox {
+    /// What lies in it would be kept by the senders, and with it what answers hold: a worker that is gone must not
+    /// stop those that are left.
+    fn drop(&mut self) {
+        while self.replies.try_recv().is_ok() {}
+    }
+}
+
 /// The worker's queue is full.
 pub(crate) struct Swamped;
 

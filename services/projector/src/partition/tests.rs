@@ -1,6 +1,6 @@
 use journal::Record;
 use schemas::event::{Device, Presence, PresenceReason, Status, Telemetry};
-use schemas::{Change, Event, Fields, Rejected, Scalar};
+use schemas::{Body, Change, Event, Fields, Rejected, Scalar};
 
 use super::*;
 
@@ -322,6 +322,34 @@ fn a_true_verdict_stands() {
 #[test]
 fn a_verdict_that_a_later_sign_made_void_needs_no_other_word() {
     assert_eq!(after_verdict(START, START - SECOND), None);
+}
+
+#[test]
+fn a_void_verdict_takes_back_no_sign_of_life_before_it() {
+    let mut partition = Partition::new(rules());
+    let silence = |status| {
+        Body::Presence(Presence {
+            connected: None,
+            status: Some(status),
+            previous: None,
+            reason: PresenceReason::Silence,
+            session: None,
+        })
+    };
+    let stale_at = START + 30 * SECOND;
+    let stale = event("b", "bus", stale_at, silence(Status::Stale));
+    handle(
+        &mut partition,
+        &batch(0, &[event("a", "bus", START, speed(1)), stale]),
+    );
+    let offline_at = START + 600 * SECOND;
+    let late = event("c", "bus", offline_at + 1, speed(2));
+    let offline = event("d", "bus", offline_at, silence(Status::Offline));
+    let decision = handle(&mut partition, &batch(2, &[late, offline]));
+    let [reaction] = &decision.reactions[..] else {
+        panic!("{:?}", decision.reactions)
+    };
+    assert_eq!(reaction.rule(), crate::reactor::Rule::Online);
 }
 
 #[test]

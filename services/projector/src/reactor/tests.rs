@@ -73,6 +73,7 @@ fn telemetry(offset: Offset, received_at: Micros) -> SourceEvent {
 
 fn sign(offset: Offset) -> Option<Sign> {
     Some(Sign {
+        is_wrong_verdict: false,
         offset,
         traceparent: None,
     })
@@ -290,4 +291,85 @@ fn a_round_has_a_limit_and_the_rest_follows() {
     reactor.reached_end(START + 30 * SECOND);
     assert_eq!(reactor.due(START + 30 * SECOND, 3).len(), 3);
     assert_eq!(reactor.due(START + 30 * SECOND, 3).len(), 2);
+}
+
+/// A reactor whose verdict, given at `START + 30 s`, is in the log and unread; the device was heard at
+/// `START + 20 s`, and what was read after that was received at `newest`.
+fn with_a_wrong_verdict_unread(newest: Micros) -> (Reactor, Reaction) {
+    let mut reactor = following();
+    let wrong = follow(&mut reactor, START, 30).remove(0);
+    let (heard_at, now) = (START + 20 * SECOND, START + 60 * SECOND);
+    follow(&mut reactor, START + 31 * SECOND, 29);
+    reactor.heard_event(&telemetry(8, heard_at), now);
+    let alive = document(Some(Status::Online), heard_at);
+    assert_eq!(reactor.observe(&key(), Some(&alive), 8, sign(8), now), None);
+    reactor.heard_event(&telemetry(9, newest), now);
+    (reactor, wrong)
+}
+
+/// What is said when the wrong verdict is read at `now`.
+fn after_reading(reactor: &mut Reactor, wrong: &Reaction, now: Micros) -> Option<Reaction> {
+    let back = event(10, START + 30 * SECOND, wrong.event().body, &presence(wrong).id);
+    reactor.heard_event(&back, now);
+    let called_stale = document(Some(Status::Stale), START + 20 * SECOND);
+    let sign = Sign {
+        is_wrong_verdict: true,
+        offset: 10,
+        traceparent: None,
+    };
+    reactor.observe(&key(), Some(&called_stale), 10, Some(sign), now)
+}
+
+#[test]
+fn nothing_more_is_said_of_a_device_before_the_verdict_on_it_was_read() {
+    let (mut reactor, _) = with_a_wrong_verdict_unread(START + 60 * SECOND);
+    assert!(reactor.due(START + 60 * SECOND, 10).is_empty());
+    // The log lost it.
+    let word = follow(&mut reactor, START + 60 * SECOND, 31).remove(0);
+    assert_eq!(presence(&word).occurred_at, START + 50 * SECOND);
+}
+
+#[test]
+fn a_wrong_verdict_is_followed_by_the_true_one_once_the_device_is_silent() {
+    let (mut reactor, wrong) = with_a_wrong_verdict_unread(START + 60 * SECOND);
+    let word = after_reading(&mut reactor, &wrong, START + 60 * SECOND).unwrap();
+    let stale = presence(&word);
+    assert_eq!(
+        (stale.status, stale.occurred_at),
+        (Status::Stale, START + 50 * SECOND)
+    );
+    assert_ne!(stale.id, presence(&wrong).id);
+}
+
+#[test]
+fn a_wrong_verdict_is_contradicted_while_a_sign_of_life_may_be_unread() {
+    // It is later by the wall, and what was read says nothing of the time after the sign.
+    let (mut reactor, wrong) = with_a_wrong_verdict_unread(START + 49 * SECOND);
+    let word = after_reading(&mut reactor, &wrong, START + 60 * SECOND).unwrap();
+    assert_eq!(presence(&word).status, Status::Online);
+}
+
+#[test]
+fn a_wrong_verdict_read_where_nobody_may_speak_of_silence_is_contradicted() {
+    let (mut reactor, wrong) = with_a_wrong_verdict_unread(START + 60 * SECOND);
+    // Nobody looked for a quarter of an hour.
+    let now = START + 960 * SECOND;
+    reactor.heard_event(&telemetry(9, now), now);
+    let word = after_reading(&mut reactor, &wrong, now).unwrap();
+    assert_eq!(presence(&word).status, Status::Online);
+}
+
+#[test]
+fn a_true_verdict_on_its_way_answers_a_wrong_one() {
+    // Another process gave the wrong one: this one knows nothing of it, and has given the true one.
+    let mut reactor = following();
+    reactor.heard_event(&telemetry(8, START + 20 * SECOND), START + 20 * SECOND);
+    let alive = document(Some(Status::Online), START + 20 * SECOND);
+    reactor.observe(&key(), Some(&alive), 8, sign(8), START + 20 * SECOND);
+    let right = follow(&mut reactor, START + 20 * SECOND, 30).remove(0);
+    assert_eq!(presence(&right).occurred_at, START + 50 * SECOND);
+    let mut wrong = right;
+    let Reaction::Presence(presence) = &mut wrong;
+    presence.id = "of another process".into();
+    assert_eq!(after_reading(&mut reactor, &wrong, START + 51 * SECOND), None);
 }

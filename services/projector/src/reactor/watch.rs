@@ -20,14 +20,17 @@ pub(super) struct Watch {
     /// When its timer fires.
     pub(super) armed: Option<Micros>,
     /// A decision whose event was not read back yet.
-    pub(super) pending: Option<Pending>,
+    pending: Option<Pending>,
 }
 
 /// A decision whose event was not read back yet.
-pub(super) struct Pending {
-    pub(super) reaction: PresenceReaction,
-    /// When it is given out again.
-    pub(super) until: Micros,
+struct Pending {
+    reaction: PresenceReaction,
+    /// When it is given out again, or, if it is outdated, no longer waited for.
+    until: Micros,
+    /// A verdict of silence on a device that was heard since. It stands in the log, and what it does is seen only
+    /// when it is read: no other verdict is given before.
+    is_outdated: bool,
 }
 
 impl Watch {
@@ -50,12 +53,28 @@ impl Watch {
             source,
             ..
         } = Self::of(document, source);
-        let moot =
-            |pending: &Pending| pending.reaction.status != Status::Online && last_seen > self.last_seen;
-        if self.pending.as_ref().is_some_and(moot) {
-            self.pending = None;
+        if let Some(pending) = &mut self.pending {
+            let is_verdict = pending.reaction.status != Status::Online;
+            pending.is_outdated |= is_verdict && last_seen > self.last_seen;
         }
         (self.status, self.last_seen, self.source) = (status, last_seen, source);
+    }
+
+    /// Whether what `sign` asks for is on its way already.
+    pub(super) fn answers(&self, sign: &Sign) -> bool {
+        self.pending.as_ref().is_some_and(|pending| {
+            let is_online = pending.reaction.status == Status::Online;
+            is_online || (sign.is_wrong_verdict && !pending.is_outdated)
+        })
+    }
+
+    /// `reaction` was decided; it should be read back before `until`.
+    pub(super) fn wait_for(&mut self, reaction: &PresenceReaction, until: Micros) {
+        self.pending = Some(Pending {
+            reaction: reaction.clone(),
+            until,
+            is_outdated: false,
+        });
     }
 
     /// The event `id` came back.
@@ -84,6 +103,12 @@ impl Watch {
         }
     }
 
+    /// Since when it is STALE at `at`, if it is, whatever it was called.
+    pub(super) fn stale_since(&self, at: Micros, silence: &Silence) -> Option<Micros> {
+        let since = self.last_seen?.saturating_add(silence.stale_after);
+        (since <= at).then_some(since)
+    }
+
     /// What is decided now that the timer has fired, if it did not fire too early.
     pub(super) fn fire(
         &mut self,
@@ -93,6 +118,8 @@ impl Watch {
         verdicts_from: Micros,
         silence: &Silence,
     ) -> Option<Reaction> {
+        self.pending
+            .take_if(|pending| pending.is_outdated && pending.until <= clock);
         if self.deadline(verdicts_from, silence).is_none_or(|at| at > clock) {
             return None;
         }
@@ -100,11 +127,7 @@ impl Watch {
             Some(pending) => pending.reaction,
             None => self.decide(key, clock, now, silence)?,
         };
-        let until = now.max(clock).saturating_add(silence.pending_max);
-        self.pending = Some(Pending {
-            reaction: reaction.clone(),
-            until,
-        });
+        self.wait_for(&reaction, now.max(clock).saturating_add(silence.pending_max));
         Some(Reaction::Presence(reaction))
     }
 
@@ -115,32 +138,37 @@ impl Watch {
         now: Micros,
         silence: &Silence,
     ) -> Option<PresenceReaction> {
-        let last_seen = self.last_seen?;
-        let (status, since) = match self.status {
+        match self.status {
             None => {
                 let sign = Sign {
+                    is_wrong_verdict: false,
                     offset: self.source,
                     traceparent: None,
                 };
-                return Some(PresenceReaction::online(key, None, &sign, now));
+                Some(PresenceReaction::online(key, None, &sign, now))
             }
-            Some(Status::Offline) => return None,
+            Some(Status::Offline) => None,
             Some(Status::Online | Status::Stale) => {
+                let last_seen = self.last_seen?;
                 let offline = last_seen.saturating_add(silence.offline_after);
-                if offline <= clock {
+                let (status, since) = if offline <= clock {
                     (Status::Offline, offline)
                 } else {
                     (Status::Stale, last_seen.saturating_add(silence.stale_after))
-                }
+                };
+                Some(self.silence(key, status, since, now))
             }
-        };
-        Some(PresenceReaction::silence(
-            key,
-            status,
-            self.status,
-            self.source,
-            since,
-            now,
-        ))
+        }
+    }
+
+    /// The verdict that it is `status` since `since`.
+    pub(super) fn silence(
+        &self,
+        key: &Arc<DeviceKey>,
+        status: Status,
+        since: Micros,
+        now: Micros,
+    ) -> PresenceReaction {
+        PresenceReaction::silence(key, status, self.status, self.source, since, now)
     }
 }

@@ -7,17 +7,13 @@ use schemas::event::{Presence, PresenceReason, Status};
 use schemas::{Document, Event};
 
 pub(super) fn apply(document: &mut Document, event: &Event, presence: &Presence) {
-    let heard_since = document.last_seen_at.is_some_and(|seen| seen > event.occurred_at);
-    if presence.reason == PresenceReason::Silence && heard_since {
+    if is_void(document, event, presence) {
         return;
     }
     match connection(presence) {
         // What an older connection says of itself is not that it is the current one.
         Some(true) if presence.reason == PresenceReason::Report && is_of_another(document, presence) => {}
         Some(true) => open(document, event, presence),
-        Some(false) if is_of_another_session(document, presence) => return,
-        // The connection that took its place speaks for the device.
-        Some(false) if presence.reason == PresenceReason::Replaced => return,
         Some(false) => {
             document.connected = Some(false);
             document.connected_since = None;
@@ -48,6 +44,19 @@ fn be(document: &mut Document, event: &Event, status: Option<Status>) {
         document.fold.has_left = false;
     }
     document.status = status;
+}
+
+/// Whether it says nothing of the device as it is; the same before and after it was folded.
+pub(super) fn is_void(document: &Document, event: &Event, presence: &Presence) -> bool {
+    if presence.reason == PresenceReason::Silence {
+        let heard_since = document.last_seen_at.is_some_and(|seen| seen > event.occurred_at);
+        // It was made again after a verdict on the device of that name before it.
+        let was_never_there = document.last_seen_at.is_none() && document.status.is_none();
+        return heard_since || was_never_there;
+    }
+    // The connection that took its place speaks for the device.
+    let is_replaced = presence.reason == PresenceReason::Replaced;
+    connection(presence) == Some(false) && (is_replaced || is_of_another_session(document, presence))
 }
 
 /// Whether a connection is open after it; `None` where it does not say.

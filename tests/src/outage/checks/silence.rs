@@ -14,7 +14,8 @@ use crate::outage::truth::{Device, Logged, Reaction, Stated, Truth};
 const ACROSS: &str = "silences called OFFLINE by a projector that did not see them begin";
 
 /// Whoever is called STALE or OFFLINE was silent for so long, and each silence is spoken of once. A verdict that
-/// a sign of life overtook on its way into the log is void or, if the sign was received in time, contradicted.
+/// a sign of life overtook on its way into the log is void or, if the sign was received in time, contradicted; or
+/// it is called STALE again, rightly, if it was silent for so long before anybody could contradict.
 /// How late a verdict comes says nothing: a projector that was away, or behind, has to look for a while first.
 ///
 /// Every projector was killed at `handed_over`, between the last events and the end of the silence after them: who
@@ -44,6 +45,8 @@ pub fn silences(truth: &Truth, handed_over: Micros, findings: &Findings) {
         handed += logged.iter().filter(|event| crosses(event, handed_over)).count() as u64;
         findings.count("verdicts of silence that were void", silence.void.len() as u64);
         findings.count("verdicts of silence", silence.verdicts);
+        findings.count("wrong verdicts that were contradicted", silence.contradicted);
+        findings.count("wrong verdicts that the true one followed", silence.corrected);
         findings.count(
             "verdicts of silence overtaken by a sign of life",
             silence.overtaken,
@@ -92,6 +95,8 @@ struct Silence<'a> {
     void: Vec<&'a Logged>,
     verdicts: u64,
     overtaken: u64,
+    contradicted: u64,
+    corrected: u64,
 }
 
 impl<'a> Silence<'a> {
@@ -116,7 +121,7 @@ impl<'a> Silence<'a> {
         };
         match (status, of_silence) {
             (Some(Status::Online), false) => {
-                self.owed = None;
+                self.contradicted += u64::from(self.owed.take().is_some());
                 Ok(())
             }
             (Some(Status::Stale), true) => self.verdict(event, Status::Stale, STALE_AFTER),
@@ -142,17 +147,22 @@ impl<'a> Silence<'a> {
             }
             return Ok(());
         }
-        if let Some(before) = self.told.insert(status, &event.id) {
-            return Err(format!("this silence was called so by {before}"));
-        }
         if *seen > since {
             self.overtaken += 1;
             self.owed = Some(event);
             return Ok(());
         }
-        self.owed.take().map_or(Ok(()), |verdict| {
-            Err(format!("the word before it was wrong, and stood: {verdict:?}"))
-        })
+        match self.owed.take() {
+            Some(verdict) if status == Status::Offline => {
+                return Err(format!("the word before it was wrong, and stood: {verdict:?}"));
+            }
+            Some(_) => self.corrected += 1,
+            None => {}
+        }
+        match self.told.insert(status, &event.id) {
+            None => Ok(()),
+            Some(before) => Err(format!("this silence was called so by {before}")),
+        }
     }
 }
 
@@ -234,6 +244,29 @@ mod tests {
         ];
         assert!(holds(&log));
         assert!(!holds(&log[..3]));
+    }
+
+    #[test]
+    fn a_wrong_verdict_may_be_followed_by_the_true_one() {
+        let log = [
+            sign("a", 100),
+            sign("b", 103),
+            said("s", 104, Status::Stale, 104),
+            said("t", 107, Status::Stale, 107),
+            said("u", 108, Status::Stale, 107),
+        ];
+        assert!(holds(&log[..4]));
+        assert!(!holds(&log));
+    }
+
+    #[test]
+    fn a_wrong_verdict_does_not_stand_until_the_device_is_offline() {
+        assert!(!holds(&[
+            sign("a", 100),
+            sign("b", 103),
+            said("s", 104, Status::Stale, 104),
+            said("o", 111, Status::Offline, 111),
+        ]));
     }
 
     #[test]

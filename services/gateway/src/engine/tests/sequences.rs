@@ -329,6 +329,7 @@ fn a_reconnect_storm_reads_the_log_once() {
         let settings = crate::settings::Settings {
             block_bytes: 2_000,
             block_align: 16,
+            block_cache_bytes_max: 100_000,
             ..small()
         };
         let mut world = World::new(&settings, 2);

@@ -79,9 +79,11 @@ impl<W: Wire> Connection<W> {
             return;
         };
         self.observe_lag(hub, &behind);
+        let settings = hub.settings();
+        let slice_bytes_max = settings.slice_bytes_max.min(settings.turn_bytes_max).max(1);
         let mut left = Left {
             records: hub.settings().slice_records_max,
-            bytes: behind.slice_bytes.min(hub.settings().turn_bytes_max),
+            bytes: behind.slice_bytes.min(slice_bytes_max),
             is_ended: false,
         };
         let mut steps = Vec::new();
@@ -89,9 +91,7 @@ impl<W: Wire> Connection<W> {
         let before = self.out.written;
         if let Some(mark) = self.flush(hub) {
             let taken = usize::try_from(self.out.written - before).unwrap_or(usize::MAX);
-            behind.slice_bytes = taken
-                .saturating_mul(2)
-                .clamp(SLICE_BYTES_MIN, SLICE_BYTES_AT_FIRST);
+            behind.slice_bytes = taken.saturating_mul(2).max(SLICE_BYTES_MIN);
             for step in steps.get(mark as usize..).unwrap_or_default().iter().rev() {
                 behind.places[step.feed] = Some(step.before);
             }
@@ -99,7 +99,7 @@ impl<W: Wire> Connection<W> {
                 skip.take_back();
             }
         } else {
-            behind.slice_bytes = (behind.slice_bytes * 2).min(hub.settings().turn_bytes_max);
+            behind.slice_bytes = (behind.slice_bytes * 2).min(slice_bytes_max);
             if self.skip.as_mut().is_some_and(|skip| skip.tidy()) {
                 self.skip = None;
             }
@@ -359,7 +359,7 @@ impl<W: Wire> Connection<W> {
     pub(crate) fn block_answered(&mut self, hub: &mut Hub, key: BlockKey, answer: &BlockAnswer) {
         self.waits.retain(|wait| *wait != (key.partition, key.at));
         match answer {
-            BlockAnswer::Chunk(chunk) => {
+            BlockAnswer::Chunk(chunk, _room) => {
                 self.end_seen(key, chunk);
                 let ready = Ready {
                     partition: key.partition,

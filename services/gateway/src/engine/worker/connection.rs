@@ -356,6 +356,7 @@ impl<W: Wire> Connection<W> {
         let dropped = self.out.flush(&mut self.wire);
         let written = self.out.written - before;
         hub.env.metrics.bytes.inc_by(written);
+        hub.written += usize::try_from(written).unwrap_or(usize::MAX);
         if written > 0 {
             self.touch(hub);
         }

@@ -41,11 +41,9 @@ pub(crate) struct Core<W> {
 
 /// Connections that are rechecked in one turn.
 pub(crate) const RECHECKS_PER_TURN: usize = 4_096;
-/// Slices of streams that are behind in one turn, as long as they find little to read: live ones come
-/// first in each.
+/// Slices of streams that are behind in one turn, as long as they find little to read or to write: a record
+/// of a live stream waits for about one that is full.
 const SLICES_PER_TURN: usize = 256;
-/// Full slices in one turn: for about so long a record of a live stream waits.
-const FULL_SLICES_PER_TURN: usize = 1;
 /// Bytes read from sockets at a time.
 const SCRATCH_BYTES: usize = 64 << 10;
 
@@ -268,7 +266,7 @@ impl<W: Wire> Core<W> {
             for token in std::mem::take(&mut self.hub.lingering) {
                 self.with(token, |connection, hub| {
                     connection.is_lingering = false;
-                    connection.settle(hub);
+                    connection.settle_in_turn(hub);
                 });
             }
         }
@@ -305,10 +303,11 @@ impl<W: Wire> Core<W> {
 
     /// Gives streams that are behind their slices: first those whose answers have come.
     fn run_slices(&mut self) {
-        let work_max = self.hub.settings().slice_records_max * FULL_SLICES_PER_TURN;
-        self.hub.worked = 0;
+        let settings = self.hub.settings();
+        let (records_max, bytes_max) = (settings.slice_records_max, settings.slice_bytes_max.max(1));
+        (self.hub.worked, self.hub.written) = (0, 0);
         for _ in 0..SLICES_PER_TURN {
-            if self.hub.worked >= work_max {
+            if self.hub.worked >= records_max || self.hub.written >= bytes_max {
                 return;
             }
             if let Some((token, arrived)) = self.arrived.pop_front() {

@@ -117,6 +117,8 @@ pub(crate) struct Hub {
     pub(crate) waiting: FxHashMap<BlockKey, Vec<Token>>,
     /// Records read for streams that are behind in this turn.
     pub(crate) worked: usize,
+    /// Bytes that went out to them, or to anybody.
+    pub(crate) written: usize,
     pub(crate) questions: usize,
     pub(crate) wheel: Wheel<Token>,
     random: u64,
@@ -143,6 +145,7 @@ impl Hub {
             lingering: Vec::new(),
             waiting: FxHashMap::default(),
             worked: 0,
+            written: 0,
             questions: 0,
             wheel: Wheel::new(now_ms),
             random: seed | 1,

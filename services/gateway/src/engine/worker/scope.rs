@@ -49,7 +49,7 @@ impl<W: Wire> Connection<W> {
         }
         self.apply(hub, selection, principal);
         self.set_expiry(hub);
-        self.settle(hub);
+        self.settle_in_turn(hub);
     }
 
     /// Sets the timer for the principal's end, or for another look before it: an end is told by wall time,

@@ -221,6 +221,15 @@ pub(super) const SETTINGS: &[Setting] = &[
         ..BASE
     },
     Setting {
+        name: "threads-end-within",
+        metavar: "DURATION",
+        default: "2s",
+        help: "After the drain, what blocking threads have to end in: one that a client library never gives back \
+               does not keep the process",
+        apply: |c, v| parse::duration(v).map(|v| c.threads_end_within = v),
+        ..BASE
+    },
+    Setting {
         name: "dependency-check-every",
         metavar: "DURATION",
         default: "2s",

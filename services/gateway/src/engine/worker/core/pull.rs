@@ -178,7 +178,7 @@ impl<W: Wire> Core<W> {
             self.with(token, |connection, hub| {
                 if hub.sets[connection.set].feeds.contains(&number) {
                     connection.owed.degraded = true;
-                    connection.settle(hub);
+                    connection.settle_in_turn(hub);
                 }
             });
         }

@@ -46,6 +46,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Records that one connection which is behind looks at before it is another's turn",
         gateway.slice_records_max
     ),
+    size!(
+        "gateway-slice-bytes-max",
+        "64KiB",
+        "Frame bytes written for streams that are behind before live ones come again",
+        gateway.slice_bytes_max
+    ),
     count!(
         "gateway-worker-queue-max",
         "4096",
@@ -99,6 +105,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "8",
         "Blocks read at the same time",
         gateway.block_reads_max
+    ),
+    count!(
+        "gateway-block-answers-max",
+        "64",
+        "Blocks that are being read, or were and wait for the turns of those who asked",
+        gateway.block_answers_max
     ),
     count!(
         "gateway-block-queue-max",
