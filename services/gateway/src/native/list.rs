@@ -158,7 +158,9 @@ impl Native {
                     found.show(&stored.document);
                 }
                 if found.is_full(listing) || looks >= listing.looks_max {
-                    found.next = last.map(|id| URL_SAFE_NO_PAD.encode(id.as_bytes()).into());
+                    let behind = (Bound::Excluded(&**id), Bound::Unbounded);
+                    let has_more = devices.range::<str, _>(behind).next().is_some();
+                    found.next = has_more.then(|| URL_SAFE_NO_PAD.encode(id.as_bytes()).into());
                     return Ok(found);
                 }
             }
