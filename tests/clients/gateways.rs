@@ -105,7 +105,9 @@ impl Watch {
     /// Reads on until it has seen `count` events.
     async fn has(&mut self, count: usize) {
         while self.seen.iter().filter(|frame| frame.event == "message").count() < count {
-            let frame = self.running.next().await.expect("the client goes on");
+            let Some(frame) = self.running.next().await else {
+                panic!("{:?} ended after {} frames", self.client, self.seen.len());
+            };
             // Where nginx has not yet found out that a gateway is back, it says so itself.
             let is_bad = ["reset", "gave up"].contains(&frame.event.as_str());
             assert!(!is_bad, "{:?}: {frame:?}", self.client);

@@ -45,5 +45,10 @@ server.listen(0, "127.0.0.1", () => {
   ];
   browser = spawn("chromium", [...flags, page], { stdio: ["ignore", "ignore", "inherit"] });
   browser.on("error", (error) => { throw error; });
-  browser.on("exit", () => process.exit(count === 0 ? 0 : 1));
+  browser.on("exit", () => {
+    // What was printed may not have left yet: it ends by itself when it has.
+    process.exitCode = count === 0 ? 0 : 1;
+    server.close();
+    server.closeAllConnections();
+  });
 });
