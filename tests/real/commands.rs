@@ -5,8 +5,7 @@ use tests::api::{Api, reading};
 use tests::device::Device;
 use tests::wait::until;
 
-use crate::cluster::{Broker, Servers};
-use crate::serving::{Serving, migrate};
+use crate::serving::Cluster;
 
 const DEVICES: [&str; 4] = ["bus", "tram", "ferry", "bike"];
 
@@ -43,13 +42,10 @@ async fn give(api: &Api, body: Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn alerts_and_commands_go_on_whichever_projector_is_killed() {
-    let Some(shared) = Servers::shared() else { return };
-    let broker = Broker::up().await;
-    let servers = shared.on(&broker);
-    migrate(&servers).await;
-    let front = Serving::start("ingest,gateway", &servers).await;
-    let mut first = Serving::start("projector", &servers).await;
-    let mut second = Serving::start("projector", &servers).await;
+    let Some(cluster) = Cluster::up().await else { return };
+    let front = cluster.start("ingest,gateway").await;
+    let mut first = cluster.start("projector").await;
+    let mut second = cluster.start("projector").await;
     let admin = front.api.token(&json!({"role": "admin", "tenant": "acme"})).await;
     let admin = front.api.with_token(&admin);
     let rule = json!({"when": "n > 80", "alert_type": "HIGH", "severity": 3, "summary": "n is high"});

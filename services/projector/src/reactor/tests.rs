@@ -369,7 +369,9 @@ fn a_true_verdict_on_its_way_answers_a_wrong_one() {
     let right = follow(&mut reactor, START + 20 * SECOND, 30).remove(0);
     assert_eq!(presence(&right).occurred_at, START + 50 * SECOND);
     let mut wrong = right;
-    let Reaction::Presence(presence) = &mut wrong;
+    let Reaction::Presence(presence) = &mut wrong else {
+        panic!("{wrong:?}")
+    };
     presence.id = "of another process".into();
     assert_eq!(after_reading(&mut reactor, &wrong, START + 51 * SECOND), None);
 }
