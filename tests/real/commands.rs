@@ -42,7 +42,9 @@ async fn give(api: &Api, body: Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn alerts_and_commands_go_on_whichever_projector_is_killed() {
-    let Some(cluster) = Cluster::up().await else { return };
+    let Some(cluster) = Cluster::up().await else {
+        return;
+    };
     let front = cluster.start("ingest,gateway").await;
     let mut first = cluster.start("projector").await;
     let mut second = cluster.start("projector").await;
