@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         Command::Idle(options) => bench(&["idle"], &options),
         Command::Ingest(options) => bench(&["ingest"], &options),
         Command::Replay(options) => bench(&["replay"], &options),
+        Command::Filter(options) => bench(&["filter"], &options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

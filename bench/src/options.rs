@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Ingest(Options),
     /// One client that resumes from the start of the log.
     Replay(Options),
+    /// Filters on documents, on one core.
+    Filter(Options),
     /// A limit server: pre-encoded frames, plain writes.
     #[command(hide = true)]
     LimitStream(limit::stream::Arguments),

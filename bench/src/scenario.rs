@@ -2,6 +2,7 @@
 
 mod delivery;
 mod fanout;
+mod filter;
 mod idle;
 mod ingest;
 mod keyed;
@@ -12,7 +13,7 @@ use crate::figures::Row;
 use crate::rig::Rig;
 
 /// Every scenario, in the order of a whole run.
-pub(crate) const ALL: &[&str] = &["fanout", "keyed", "idle", "ingest", "replay"];
+pub(crate) const ALL: &[&str] = &["fanout", "keyed", "idle", "ingest", "replay", "filter"];
 
 /// Runs the scenario called `name`.
 pub(crate) fn run(name: &str, rig: &Rig) -> Result<Vec<Row>, Error> {
@@ -22,6 +23,7 @@ pub(crate) fn run(name: &str, rig: &Rig) -> Result<Vec<Row>, Error> {
         "idle" => idle::run(rig),
         "ingest" => ingest::run(rig),
         "replay" => replay::run(rig),
+        "filter" => filter::run(rig),
         other => Err(Error::Unreadable {
             what: "a scenario's name".to_owned(),
             text: other.to_owned(),

@@ -18,7 +18,7 @@ fn every_scenario_runs_in_small_and_has_a_row() {
         String::from_utf8_lossy(&output.stderr)
     );
     let table = std::fs::read_to_string(report.path()).expect("a report");
-    for scenario in ["fanout", "keyed", "idle", "ingest", "replay"] {
+    for scenario in ["fanout", "keyed", "idle", "ingest", "replay", "filter"] {
         assert!(
             text.lines().any(|line| line.starts_with(scenario)),
             "{scenario} is missing:\n{text}"

@@ -17,6 +17,7 @@ const FILES: &[(u32, &str, &str)] = &[
     (2, "progress", include_str!("../0002_progress.cql")),
     (3, "history", include_str!("../0003_history.cql")),
     (4, "settings", include_str!("../0004_settings.cql")),
+    (5, "rules", include_str!("../0005_rules.cql")),
 ];
 
 /// One numbered file.

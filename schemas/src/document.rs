@@ -66,6 +66,13 @@ pub struct FoldState {
     /// xxh3-64 of `alert/<id>` and `command/<id>` of the last 64 that ended, oldest first: a late step
     /// must not open them again.
     pub ended: Vec<u64>,
+    /// Since when the device has its status.
+    pub status_since: Option<Micros>,
+    /// When a connection opened last or, without one, the device became ONLINE.
+    pub last_connected_at: Option<Micros>,
+    /// Its connection was closed, and it has not been silent since: that it is ONLINE comes of what it said
+    /// before.
+    pub has_left: bool,
 }
 
 /// Where a device is.
@@ -168,4 +175,8 @@ pub struct Change {
     pub before: Box<str>,
     /// The event that made the change.
     pub event_id: Box<str>,
+    /// `updated_at` before it; `None` for a new device, and in records of schema version 1.
+    pub updated_before: Option<Micros>,
+    /// `last_seen_at` before it, where there was one.
+    pub last_seen_before: Option<Micros>,
 }

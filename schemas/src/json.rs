@@ -15,11 +15,12 @@ use serde_json::Value;
 
 pub use body::cut_message;
 pub use document::{
-    write_alert, write_change, write_command, write_document, write_entity, write_location, write_lock,
+    MERGED_NAMES, write_alert, write_change, write_command, write_document, write_entity, write_location,
+    write_lock, write_merged_document,
 };
 pub use event::write_event;
 pub use hardware::hardware_entity;
-pub use mask::{MASK, SEALED};
+pub use mask::{MASK, SEALED, masked, replace_secrets, sealed};
 pub use members::InvalidEvent;
 
 use crate::event::Event;

@@ -51,6 +51,18 @@ const REGISTERED: &[Registered] = &[
         include_str!("../history/state/1.avsc"),
     ),
     version(
+        Subject::State,
+        7_100_202,
+        2,
+        include_str!("../history/state/2.avsc"),
+    ),
+    version(
+        Subject::State,
+        7_100_203,
+        3,
+        include_str!("../history/state/3.avsc"),
+    ),
+    version(
         Subject::Control,
         7_100_301,
         1,
@@ -67,6 +79,12 @@ const REGISTERED: &[Registered] = &[
         7_100_501,
         1,
         include_str!("../history/device/1.avsc"),
+    ),
+    version(
+        Subject::Device,
+        7_100_502,
+        2,
+        include_str!("../history/device/2.avsc"),
     ),
 ];
 

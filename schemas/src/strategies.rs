@@ -328,6 +328,7 @@ pub(crate) fn document() -> impl Strategy<Value = Document> {
         of(id()),
         vec(any::<u64>(), 0..5),
         vec(any::<u64>(), 0..5),
+        (of(time()), of(time()), any::<bool>()),
     );
     (head, times, parts, lists, fields(), any::<u64>(), fold).prop_map(
         |(head, times, parts, (commands, alerts), fields, version, fold)| Document {
@@ -363,19 +364,24 @@ pub(crate) fn document() -> impl Strategy<Value = Document> {
                 session: fold.1,
                 recent: fold.2,
                 ended: fold.3,
+                status_since: fold.4.0,
+                last_connected_at: fold.4.1,
+                has_left: fold.4.2,
             },
         },
     )
 }
 
 pub(crate) fn change() -> impl Strategy<Value = Change> {
-    (document(), vec(text(), 0..4), json_object(), id()).prop_map(|(document, changed, before, event_id)| {
-        Change {
-            document,
-            changed,
-            before,
-            event_id,
-        }
+    let times = (of(time()), of(time()));
+    let parts = (document(), vec(text(), 0..4), json_object(), id(), times);
+    parts.prop_map(|(document, changed, before, event_id, times)| Change {
+        document,
+        changed,
+        before,
+        event_id,
+        updated_before: times.0,
+        last_seen_before: times.1,
     })
 }
 

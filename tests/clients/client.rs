@@ -89,7 +89,7 @@ impl Client {
 
 /// A run of a client. It ends when dropped, with what it started.
 pub(crate) struct Running {
-    client: Client,
+    who: String,
     child: Child,
     output: Lines<BufReader<ChildStdout>>,
     /// Its temporary files.
@@ -99,10 +99,26 @@ pub(crate) struct Running {
 impl Running {
     /// Starts `client` on a stream; it ends by itself after `count` events or changes.
     pub(crate) fn start(client: Client, url: &str, token: &str, count: usize) -> Self {
+        let mut command = client.command();
+        command.args([url, &count.to_string()]);
+        Self::run(command, format!("{client:?}"), token)
+    }
+
+    /// Starts the program of that name in `programs/`; it goes on until it is dropped.
+    pub(crate) fn program(name: &str, arguments: &[&str], token: &str) -> Self {
+        let interpreter = if name.ends_with(".py") {
+            python()
+        } else {
+            "node".into()
+        };
+        let mut command = Command::new(interpreter);
+        command.arg(folder().join("programs").join(name)).args(arguments);
+        Self::run(command, format!("{name} {arguments:?}"), token)
+    }
+
+    fn run(mut command: Command, who: String, token: &str) -> Self {
         let scratch = tempfile::tempdir().expect("a directory");
-        let mut child = client
-            .command()
-            .args([url, &count.to_string()])
+        let mut child = command
             .env("WAKELINE_TOKEN", token)
             .env("NODE_PATH", installed().join("node_modules"))
             .env("TMPDIR", scratch.path())
@@ -116,7 +132,7 @@ impl Running {
             .expect("the client starts");
         let output = BufReader::new(child.stdout.take().expect("standard output")).lines();
         Self {
-            client,
+            who,
             child,
             output,
             _scratch: scratch,
@@ -125,17 +141,17 @@ impl Running {
 
     /// The next frame; `None` once it has ended well.
     pub(crate) async fn next(&mut self) -> Option<Seen> {
-        let client = self.client;
+        let who = &self.who;
         let line = tokio::time::timeout(PATIENCE, self.output.next_line()).await;
-        let line = line.unwrap_or_else(|_| panic!("timed out waiting for the next frame of {client:?}"));
+        let line = line.unwrap_or_else(|_| panic!("timed out waiting for the next frame of {who}"));
         if let Some(line) = line.expect("output") {
             return Some(
-                serde_json::from_str(&line).unwrap_or_else(|error| panic!("{client:?}: {error}: {line}")),
+                serde_json::from_str(&line).unwrap_or_else(|error| panic!("{who}: {error}: {line}")),
             );
         }
         let status = tests::wait::within("the client's end", self.child.wait()).await;
         let status = status.expect("ended");
-        assert!(status.success(), "{client:?}: {status}");
+        assert!(status.success(), "{who}: {status}");
         None
     }
 }

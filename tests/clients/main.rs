@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `programs/` | one small program a client: its arguments are URL and count, its output what it saw |
 //! | [`client`] | those programs as processes |
+//! | `programs/pages/` | a page for each dialect, as its document's own example has it |
 //! | [`cutter`] | a proxy on loopback that cuts |
 //! | [`fleet`] | a node that is killed and comes back, and the events that it was sent |
 //! | [`nginx`] | nginx with the configuration in `infra/nginx` |
@@ -20,6 +21,7 @@ mod client;
 mod cluster;
 mod cutter;
 mod devices;
+mod dialects;
 mod fleet;
 mod gateways;
 mod keep_alive;

@@ -6,6 +6,7 @@
 
 mod alerts;
 mod cluster;
+mod commands;
 mod cursors;
 mod degraded;
 mod in_process;

@@ -159,7 +159,10 @@ fn command(random: &mut StdRng) -> Command {
         output: maybe(random, "done"),
         created: START,
         by: maybe(random, "ann"),
-        expires_at: None,
+        expires_at: pick(
+            random,
+            &[None, Some(START + 20 * SECOND), Some(START + 300 * SECOND)],
+        ),
     }
 }
 

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use journal::{Headers, NewRecord, Offset, Record};
+use projector::Settings;
 use projector::partition::{Decision, Partition, Rules};
-use projector::reactor::Silence;
+use projector::reactor::{Heartbeat, Silence};
 use projector::source::SourceBatch;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -122,6 +123,7 @@ fn in_batches(random: &mut StdRng, events: &[&Event], expected: &Expected) -> Re
             unobserved_max: 5 * SECOND,
             pending_max: 60 * SECOND,
         },
+        heartbeat: Heartbeat::of(&Settings::default()),
     };
     let batch_max = pick(random, &[1, 7, 60]);
     let mut replayed = Replayed {

@@ -2,8 +2,10 @@
 //! come back; clocks jump; some devices keep sending through all of it.
 //!
 //! What must hold: state records are the fold of the log, each once; documents, counts and history are what
-//! the log says; each silence is told once; and nobody who keeps sending is ever called silent.
+//! the log says; each silence is told once; nobody who keeps sending is ever called silent; each alert that the
+//! log and the rules bring is opened once and stands as long as it should; and commands expire, each once.
 
+mod alerts;
 mod faults;
 mod group;
 mod log;

@@ -145,6 +145,14 @@ impl Running {
         }
     }
 
+    /// Every path that it answers.
+    #[must_use]
+    pub fn paths(&self) -> Vec<access::http::Path> {
+        self.node
+            .as_ref()
+            .map_or_else(Vec::new, |node| node.paths().to_vec())
+    }
+
     /// The sum of a metric's samples, over all its labels. Panics when there is none.
     pub async fn metric(&self, name: &str) -> f64 {
         let answer = reqwest::get(format!("{}/metrics", self.admin_url))

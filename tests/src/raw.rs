@@ -156,6 +156,12 @@ impl Raw {
         String::from_utf8_lossy(&self.read).into_owned()
     }
 
+    /// The same as bytes: frames of a WebSocket.
+    pub async fn rest_bytes(mut self) -> Vec<u8> {
+        while let Ok(1..) = within("the end", self.socket.read_buf(&mut self.read)).await {}
+        self.read.into()
+    }
+
     /// Whether no event comes for so long, whatever else does.
     pub async fn quiet_of_data_for(&mut self, quiet: Duration) -> bool {
         let read = async { while self.until("\n\n").await.contains("event: ") {} };

@@ -167,6 +167,21 @@ impl Streaming {
         .await
     }
 
+    /// Passes over everything until the stream ends; how it did, and the kind of its last frame. Panics
+    /// when it does not end in time.
+    pub async fn end(mut self) -> (Ended, Option<String>) {
+        within("the end of the stream", async {
+            let mut last = None;
+            loop {
+                match self.next().await {
+                    Ok(frame) => last = Some(frame.kind),
+                    Err(ended) => return (ended, last),
+                }
+            }
+        })
+        .await
+    }
+
     /// Sends a text frame. Panics over SSE.
     pub async fn send(&mut self, message: &Value) {
         match self {

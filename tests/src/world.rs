@@ -24,7 +24,7 @@ pub struct World {
     pub admin: Api,
     /// The node's clock.
     pub clock: MovedClock,
-    config: Config,
+    config: Box<Config>,
 }
 
 impl World {
@@ -35,11 +35,12 @@ impl World {
 
     /// With `change` made to it.
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = nodes::config();
+        // What is large is kept apart from the futures of whoever starts one.
+        let mut config = Box::new(nodes::config());
         change(&mut config);
         let clock = MovedClock::default();
-        let storage = Storage::at(&config, clock.clock()).await;
-        let node = storage.node(&config).await;
+        let storage = Box::pin(Storage::at(&config, clock.clock())).await;
+        let node = Box::pin(storage.node(&config)).await;
         let admin = node.api.token(&json!({"role": "admin", "tenant": TENANT})).await;
         let admin = node.api.with_token(&admin);
         Self {
@@ -72,10 +73,12 @@ impl World {
             .await
     }
 
-    /// Every event that senders appended: without what the product itself found out about presence.
+    /// Every event that senders appended: without what the product itself found out of presence.
     pub async fn sent(&self) -> Vec<Value> {
         let mut events = self.events().await;
-        events.retain(|event| event["kind"] != "presence");
+        let is_found_out =
+            |event: &Value| event["kind"] == "presence" || event["alert_type"] == "NO_HEARTBEAT";
+        events.retain(|event| !is_found_out(event));
         events
     }
 
@@ -102,6 +105,11 @@ impl World {
             clock: MovedClock::default(),
             config,
         }
+    }
+
+    /// One more node on the same storage, that takes events and streams.
+    pub async fn gateway(&self) -> Running {
+        self.storage.gateway(&self.config).await
     }
 
     /// Ends the node.

@@ -13,7 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("migrations", &[]),
     ("query", &[]),
     ("journal", &["schemas"]),
-    ("state", &["schemas", "journal", "migrations"]),
+    ("state", &["schemas", "journal", "migrations", "query"]),
     ("access", &["schemas", "journal"]),
     ("ingest", &["schemas", "journal", "access"]),
     ("projector", &["schemas", "journal", "state", "query"]),
@@ -52,7 +52,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "bench",
-        &["schemas", "journal", "state", "gateway", "embedded", "node"],
+        &[
+            "schemas", "journal", "state", "query", "gateway", "embedded", "node",
+        ],
     ),
 ];
 

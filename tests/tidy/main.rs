@@ -7,6 +7,8 @@ mod arrows;
 mod attributes;
 mod avro;
 mod downloads;
+mod fixtures;
+mod frames;
 mod layout;
 mod lengths;
 mod migrations;

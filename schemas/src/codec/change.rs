@@ -22,6 +22,10 @@ pub(super) struct ChangeRecord<'a> {
     before: &'a str,
     #[serde(default)]
     event_id: &'a str,
+    #[serde(default)]
+    updated_before: Option<Micros>,
+    #[serde(default)]
+    last_seen_before: Option<Micros>,
 }
 
 const fn empty_object() -> &'static str {
@@ -76,6 +80,8 @@ impl<'a> From<&'a Change> for ChangeRecord<'a> {
             changed: Cow::Borrowed(&it.changed),
             before: &it.before,
             event_id: &it.event_id,
+            updated_before: it.updated_before,
+            last_seen_before: it.last_seen_before,
         }
     }
 }
@@ -89,6 +95,8 @@ impl TryFrom<ChangeRecord<'_>> for Change {
             changed: it.changed.into_owned(),
             before: json_text::checked("before", it.before)?,
             event_id: it.event_id.into(),
+            updated_before: it.updated_before,
+            last_seen_before: it.last_seen_before,
         })
     }
 }

@@ -79,6 +79,9 @@ pub(super) struct FoldRecord<'a> {
     session: Option<&'a str>,
     recent: Vec<i64>,
     ended: Vec<i64>,
+    status_since: Option<Micros>,
+    last_connected_at: Option<Micros>,
+    has_left: bool,
 }
 
 impl Serialize for Entities<'_> {
@@ -236,6 +239,9 @@ impl<'a> From<&'a FoldState> for FoldRecord<'a> {
             session: it.session.as_deref(),
             recent: signed(&it.recent),
             ended: signed(&it.ended),
+            status_since: it.status_since,
+            last_connected_at: it.last_connected_at,
+            has_left: it.has_left,
         }
     }
 }
@@ -248,6 +254,9 @@ impl From<FoldRecord<'_>> for FoldState {
             session: owned(it.session),
             recent: unsigned(it.recent),
             ended: unsigned(it.ended),
+            status_since: it.status_since,
+            last_connected_at: it.last_connected_at,
+            has_left: it.has_left,
         }
     }
 }

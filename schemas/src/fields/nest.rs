@@ -25,10 +25,18 @@ impl Fields {
     /// Writes the nested object as compact JSON, names in the order of their paths.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         out.push(b'{');
+        self.write_members(out, |_| true, true);
+        out.push(b'}');
+    }
+
+    /// Writes the members of the nested object whose names are `wanted`, to stand in an object that is
+    /// written around them; `is_first` where nothing stands before them in it.
+    pub(crate) fn write_members(&self, out: &mut Vec<u8>, wanted: impl Fn(&str) -> bool, is_first: bool) {
         let mut previous: Option<&str> = None;
         let mut open = 0;
         for (path, value) in &self.0 {
-            if gives_way(&self.0, path) {
+            let is_wanted = segments(path).next().is_none_or(|name| wanted(&unescape(name)));
+            if !is_wanted || gives_way(&self.0, path) {
                 continue;
             }
             let names = segments(path).count() - 1;
@@ -36,7 +44,7 @@ impl Fields {
             for _ in shared..open {
                 out.push(b'}');
             }
-            if previous.is_some() {
+            if previous.is_some() || !is_first {
                 out.push(b',');
             }
             for (index, segment) in segments(path).enumerate().skip(shared) {
@@ -50,7 +58,6 @@ impl Fields {
         for _ in 0..open {
             out.push(b'}');
         }
-        out.push(b'}');
     }
 }
 

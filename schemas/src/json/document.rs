@@ -8,6 +8,52 @@ use crate::{Change, Document, token};
 /// Writes a device document as the API gives it; what only the fold reads is left out.
 pub fn write_document(document: &Document, out: &mut Vec<u8>) {
     let mut object = Object::start(out);
+    write_head(document, &mut object);
+    document.fields.write_json(object.name("fields"));
+    token::unsigned(document.version, object.name("version"));
+    object.end();
+}
+
+/// Names that no reported field has in [`write_merged_document`]: of a document's members, and the other name
+/// of `updated_at`.
+pub const MERGED_NAMES: [&str; 21] = [
+    "id",
+    "tenant",
+    "name",
+    "type",
+    "site_id",
+    "tags",
+    "attributes",
+    "status",
+    "connected",
+    "connected_since",
+    "created_at",
+    "updated_at",
+    "update_time",
+    "last_seen_at",
+    "location",
+    "lock",
+    "entities",
+    "commands",
+    "alerts",
+    "fields",
+    "version",
+];
+
+/// Writes a document as one object: the members of its head, `update_time` (which is `updated_at`), and beside
+/// them what the device reports. A reported field of one of [`MERGED_NAMES`] is left out, also where this
+/// device has no such member: a name means the same in all documents.
+pub fn write_merged_document(document: &Document, out: &mut Vec<u8>) {
+    let mut object = Object::start(out);
+    write_head(document, &mut object);
+    token::unsigned(document.version, object.name("version"));
+    object.time("update_time", document.updated_at);
+    let is_field = |name: &str| !MERGED_NAMES.contains(&name);
+    document.fields.write_members(object.out, is_field, false);
+    object.end();
+}
+
+fn write_head(document: &Document, object: &mut Object<'_>) {
     object.text("id", &*document.id);
     object.text("tenant", &*document.tenant);
     object.text("name", document.name.as_deref());
@@ -34,9 +80,6 @@ pub fn write_document(document: &Document, out: &mut Vec<u8>) {
     entities.end();
     object.array("commands", &document.commands, write_command);
     object.array("alerts", &document.alerts, write_alert);
-    document.fields.write_json(object.name("fields"));
-    token::unsigned(document.version, object.name("version"));
-    object.end();
 }
 
 /// Writes `{"device":{…},"changed":[…],"before":{…}}`.

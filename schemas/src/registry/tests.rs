@@ -9,9 +9,12 @@ use super::{Incompatible, Subject, all, by_id, check_compatible, latest, version
 const ASSIGNED: &[(&str, u32, u32)] = &[
     ("wakeline.events-value", 1, 7_100_101),
     ("wakeline.state-value", 1, 7_100_201),
+    ("wakeline.state-value", 2, 7_100_202),
+    ("wakeline.state-value", 3, 7_100_203),
     ("wakeline.control-value", 1, 7_100_301),
     ("wakeline.rejected-value", 1, 7_100_401),
     ("wakeline.device", 1, 7_100_501),
+    ("wakeline.device", 2, 7_100_502),
 ];
 
 fn current(subject: Subject) -> &'static str {

@@ -4,10 +4,13 @@
 //! |---|---|---|
 //! | `wlt_` | an API token, `wlt_<id>_<secret>` | the id of its record; the log has the SHA-256 of the whole |
 //! | `wld_` | a device token | tenant, device, time of issue, optional expiry, signed with the node key |
+//! | `wls_` | a session | what it was made with, its own id and end, signed with the node key |
+//! | `ey`, and has two dots | a JWT | claims, signed by an issuer |
 //! | anything else | perhaps the admin token | nothing |
 
 mod device;
 mod seal;
+mod session;
 
 use std::fmt;
 
@@ -18,15 +21,23 @@ use subtle::ConstantTimeEq as _;
 
 pub(crate) use device::{DeviceKey, DeviceToken};
 pub use seal::{SealError, Sealer, UnsealError};
+pub(crate) use session::{
+    Basis, SUBJECT_PREFIX as SESSION_SUBJECT, Session, SessionKey, SessionTooLong, session_end,
+    session_subject,
+};
 
 /// Longer texts are no credential of ours.
-pub(crate) const CREDENTIAL_BYTES_MAX: usize = 4_096;
+const CREDENTIAL_BYTES_MAX: usize = 4_096;
+/// Longer texts are no JWT that we look at: identity providers put much into their claims.
+const JWT_BYTES_MAX: usize = 16_384;
 /// Shorter admin tokens are refused at start.
 pub const ADMIN_TOKEN_CHARS_MIN: usize = 32;
 /// Begins an API token.
 pub(crate) const API_PREFIX: &str = "wlt_";
 /// Begins a device token.
 pub(crate) const DEVICE_PREFIX: &str = "wld_";
+/// Begins a session.
+pub(crate) const SESSION_PREFIX: &str = "wls_";
 
 /// The secret that the nodes of a deployment share: signs device tokens. Every use has a key of its
 /// own derived from it.
@@ -91,6 +102,16 @@ impl AdminToken {
     pub(crate) fn matches(&self, digest: &[u8; 32]) -> bool {
         self.0.ct_eq(digest).into()
     }
+
+    /// Tells this admin token from a later one, and says nothing of it to who has not the key.
+    pub(crate) fn fingerprint(&self, key: &NodeKey) -> [u8; 8] {
+        let mut mac = mac(&key.derive("wakeline admin token 1"));
+        mac.update(&self.0);
+        let digest: [u8; 32] = mac.finalize().into_bytes().into();
+        let mut fingerprint = [0; 8];
+        fingerprint.copy_from_slice(&digest[..8]);
+        fingerprint
+    }
 }
 
 impl fmt::Debug for AdminToken {
@@ -105,12 +126,25 @@ pub(crate) enum Credential<'a> {
     Api { id: &'a str },
     /// A device token, behind its prefix.
     Device { sealed: &'a str },
-    /// Neither.
+    /// A session, behind its prefix.
+    Session { sealed: &'a str },
+    /// A JWT.
+    Jwt,
+    /// None of them.
     Opaque,
 }
 
 impl<'a> Credential<'a> {
     pub(crate) fn parse(text: &'a str) -> Self {
+        if is_jwt(text) {
+            return Self::Jwt;
+        }
+        if text.len() > CREDENTIAL_BYTES_MAX {
+            return Self::Opaque;
+        }
+        if let Some(sealed) = text.strip_prefix(SESSION_PREFIX) {
+            return Self::Session { sealed };
+        }
         if let Some(sealed) = text.strip_prefix(DEVICE_PREFIX) {
             return Self::Device { sealed };
         }
@@ -122,6 +156,13 @@ impl<'a> Credential<'a> {
             None => Self::Opaque,
         }
     }
+}
+
+/// Whether a text has the form of a JWT: a header that is a JSON object, in base64url, and two dots.
+fn is_jwt(text: &str) -> bool {
+    text.len() <= JWT_BYTES_MAX
+        && text.starts_with("ey")
+        && text.bytes().filter(|byte| *byte == b'.').count() == 2
 }
 
 /// SHA-256 of a credential: all that is ever stored of it.

@@ -3,6 +3,7 @@
 mod fold;
 mod follow;
 mod metrics;
+mod prove;
 mod tokens;
 
 use std::net::IpAddr;
@@ -12,21 +13,19 @@ use std::time::Duration;
 use journal::{Offset, Placement};
 use parking_lot::RwLock;
 use schemas::Micros;
-use schemas::control::{Role, Tenant, Token};
-use subtle::ConstantTimeEq as _;
+use schemas::control::{Rule, Tenant, Token};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use crate::Principal;
-use crate::credential::{
-    AdminToken, CREDENTIAL_BYTES_MAX, Credential, DeviceKey, DeviceToken, NodeKey, Sealer, digest,
-};
+use crate::Scope;
+use crate::credential::{AdminToken, DeviceKey, DeviceToken, NodeKey, Sealer, SessionKey};
 use crate::failures::Failures;
+use crate::http::Origins;
+use crate::jwt::{self, KeySource};
 use fold::Fold;
 pub(crate) use follow::{record, tombstone};
 use metrics::Metrics;
-
-/// Id of the principal that the admin token proves.
-const ADMIN_TOKEN_ID: &str = "admin-token";
+use tokens::Load;
 
 /// Settings of a [`Directory`].
 #[derive(Debug, Clone)]
@@ -35,6 +34,10 @@ pub struct Settings {
     pub node_key: NodeKey,
     /// Accepted as a `system` token.
     pub admin_token: Option<AdminToken>,
+    /// JWTs, where an issuer is known.
+    pub jwt: Option<jwt::Settings>,
+    /// Origins whose pages may use a session.
+    pub allowed_origins: Origins,
     /// Failed authentications of one address in a minute before it is told 429.
     pub failed_authentications_per_minute: u32,
     /// Addresses whose failures are counted at once; beyond that the oldest are forgotten.
@@ -52,6 +55,8 @@ impl Settings {
         Self {
             node_key,
             admin_token: None,
+            jwt: None,
+            allowed_origins: Origins::default(),
             failed_authentications_per_minute: 20,
             failed_addresses_max: 65_536,
             read_bytes_max: 1024 * 1024,
@@ -66,6 +71,12 @@ pub enum Denied {
     /// Not a credential that we know.
     #[error("unknown or malformed credential")]
     Unknown,
+    /// A JWT that no key which we have at present proves: the issuer may have newer ones.
+    #[error("unknown or malformed credential")]
+    UnknownKey,
+    /// A JWT, and no keys were had yet.
+    #[error("the keys that prove this credential are not there yet")]
+    Unready,
     /// It was good once.
     #[error("the credential has expired")]
     Expired,
@@ -88,6 +99,8 @@ pub struct Health {
 pub struct Directory {
     settings: Settings,
     device_key: DeviceKey,
+    session_key: SessionKey,
+    jwt: Option<jwt::Keys>,
     partitions: u32,
     fold: RwLock<Fold>,
     /// Offset after the last record folded.
@@ -110,6 +123,8 @@ impl Directory {
     ) -> Result<Arc<Self>, prometheus::Error> {
         Ok(Arc::new(Self {
             device_key: DeviceKey::new(&settings.node_key),
+            session_key: SessionKey::new(&settings.node_key),
+            jwt: settings.jwt.clone().map(jwt::Keys::new),
             partitions,
             fold: RwLock::new(Fold::new(partitions)),
             position: watch::Sender::new(0),
@@ -125,33 +140,6 @@ impl Directory {
             metrics: Metrics::new(registry)?,
             settings,
         }))
-    }
-
-    /// The principal that `credential` (as it stands in the request) proves at `now`.
-    ///
-    /// # Errors
-    /// When the credential proves nobody.
-    pub fn authenticate(&self, credential: &str, now: Micros) -> Result<Arc<Principal>, Denied> {
-        let outcome = self.prove(credential, now);
-        self.metrics.authenticated(outcome.as_ref().err().copied());
-        outcome.map(Arc::new)
-    }
-
-    /// The same principal as it stands now: streams call it on every change of [`Self::changes`].
-    ///
-    /// # Errors
-    /// When the credential was revoked or has expired since.
-    pub fn recheck(&self, principal: &Principal, now: Micros) -> Result<Arc<Principal>, Denied> {
-        let fold = self.fold.read();
-        let current = if *principal.id == *ADMIN_TOKEN_ID || Self::is_signed(principal) {
-            check_revocation(&fold, &principal.id, principal.issued_at)?;
-            principal.clone()
-        } else {
-            // The fold had the record when the principal was made: it was revoked since.
-            fold.tokens.get(&principal.id).ok_or(Denied::Revoked)?.principal()
-        };
-        check_expiry(current.expires_at, now)?;
-        Ok(Arc::new(current))
     }
 
     /// The tenant's record, if the tenant exists.
@@ -188,6 +176,20 @@ impl Directory {
         tenants
     }
 
+    /// An alert rule.
+    #[must_use]
+    pub fn rule(&self, tenant: &str, id: &str) -> Option<Arc<Rule>> {
+        self.fold.read().rules(tenant)?.get(id).cloned()
+    }
+
+    /// The alert rules of a tenant, by id.
+    #[must_use]
+    pub fn rules(&self, tenant: &str) -> Vec<Arc<Rule>> {
+        let fold = self.fold.read();
+        fold.rules(tenant)
+            .map_or_else(Vec::new, |rules| rules.values().cloned().collect())
+    }
+
     /// A counter that grows with every change.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
@@ -213,10 +215,63 @@ impl Directory {
         drop(self.health.subscribe().wait_for(|health| health.ready).await);
     }
 
+    /// Origins whose pages may use a session.
+    #[must_use]
+    pub fn origins(&self) -> &Origins {
+        &self.settings.allowed_origins
+    }
+
+    /// The keys of JWTs, where an issuer is known.
+    #[must_use]
+    pub fn jwt_keys(&self) -> Option<&jwt::Keys> {
+        self.jwt.as_ref()
+    }
+
+    /// Keeps the keys of JWTs those of their issuer until `cancel`, where one is known. To run once.
+    pub async fn follow_keys(&self, source: &dyn KeySource, cancel: CancellationToken) {
+        if let Some(keys) = &self.jwt {
+            let taken_back = || self.changes.send_modify(|count| *count += 1);
+            keys.follow(source, &taken_back, cancel).await;
+        }
+    }
+
+    /// Whether the keys of JWTs were read again because this was called: for a token whose key is not
+    /// known.
+    pub(crate) async fn has_newer_keys(&self) -> bool {
+        match &self.jwt {
+            Some(keys) => keys.newer().await,
+            None => false,
+        }
+    }
+
+    /// Whether the keys of JWTs could not be read lately: one that is not known may be good.
+    pub(crate) fn has_stale_keys(&self) -> bool {
+        self.jwt.as_ref().is_some_and(jwt::Keys::are_stale)
+    }
+
+    /// How far the clocks of issuers of JWTs may be ahead.
+    pub(crate) fn jwt_leeway(&self) -> Micros {
+        let leeway = self
+            .jwt
+            .as_ref()
+            .map_or_else(|| jwt::Settings::default().leeway, jwt::Keys::leeway);
+        jwt::micros(leeway)
+    }
+
     /// Encrypts secrets that must not stand in the log in clear.
     #[must_use]
     pub fn sealer(&self) -> Sealer {
         Sealer::new(self.settings.node_key.clone())
+    }
+
+    /// How many tokens a tenant has, and how many devices they name.
+    pub(crate) fn token_load(&self, tenant: &str) -> Load {
+        self.fold.read().tokens.load(tenant)
+    }
+
+    /// How many of a tenant's devices had tokens taken back.
+    pub(crate) fn devices_revoked(&self, tenant: &str) -> usize {
+        self.fold.read().devices_revoked(tenant)
     }
 
     /// The record of an API token.
@@ -224,15 +279,16 @@ impl Directory {
         self.fold.read().tokens.record(id)
     }
 
-    /// The records of API tokens, of one tenant or of all, newest first: at most `limit`, after the
-    /// one named.
+    /// The records of API tokens, of one tenant or of all, that are within these devices, newest first: at
+    /// most `limit`, after the one named.
     pub(crate) fn tokens(
         &self,
         tenant: Option<&str>,
+        devices: &Scope,
         after: Option<(Micros, &str)>,
         limit: usize,
     ) -> Vec<Token> {
-        self.fold.read().tokens.records(tenant, after, limit)
+        self.fold.read().tokens.records(tenant, devices, after, limit)
     }
 
     /// The time from which credentials of `subject` must be to be good; the earliest without a
@@ -244,6 +300,11 @@ impl Directory {
     /// Returns once the record at `offset` is folded.
     pub(crate) async fn folded(&self, offset: Offset) {
         drop(self.position.subscribe().wait_for(|next| *next > offset).await);
+    }
+
+    /// Revocations of sessions that have ended by `now`, and are moot: at most `most`.
+    pub(crate) fn moot_revocations(&self, now: Micros, most: usize) -> Vec<Box<str>> {
+        self.fold.read().moot_revocations(now, most)
     }
 
     /// A credential of this device.
@@ -258,58 +319,5 @@ impl Directory {
             self.metrics.limited();
         }
         over
-    }
-
-    fn prove(&self, credential: &str, now: Micros) -> Result<Principal, Denied> {
-        if credential.len() > CREDENTIAL_BYTES_MAX {
-            return Err(Denied::Unknown);
-        }
-        let digest = digest(credential);
-        if let Some(token) = &self.settings.admin_token
-            && token.matches(&digest)
-        {
-            return Ok(Principal::system(ADMIN_TOKEN_ID));
-        }
-        match Credential::parse(credential) {
-            Credential::Api { id } => {
-                let fold = self.fold.read();
-                let entry = fold.tokens.get(id).ok_or(Denied::Unknown)?;
-                if !bool::from(entry.hash.ct_eq(&digest)) {
-                    return Err(Denied::Unknown);
-                }
-                check_expiry(entry.expires_at(), now)?;
-                Ok(entry.principal())
-            }
-            Credential::Device { sealed } => self.prove_device(sealed, now),
-            Credential::Opaque => Err(Denied::Unknown),
-        }
-    }
-
-    fn prove_device(&self, sealed: &str, now: Micros) -> Result<Principal, Denied> {
-        let token = DeviceToken::open(sealed, &self.device_key).ok_or(Denied::Unknown)?;
-        let principal = Principal::device(&token.tenant, &token.device, token.issued_at, token.expires_at);
-        check_revocation(&self.fold.read(), &principal.id, principal.issued_at)?;
-        check_expiry(principal.expires_at, now)?;
-        Ok(principal)
-    }
-
-    /// Whether the principal was made from a signed credential, which has no record. The id of a
-    /// record has no colon.
-    fn is_signed(principal: &Principal) -> bool {
-        principal.role == Role::Device && principal.id.contains(':')
-    }
-}
-
-fn check_expiry(expires_at: Option<Micros>, now: Micros) -> Result<(), Denied> {
-    match expires_at {
-        Some(expires_at) if expires_at <= now => Err(Denied::Expired),
-        Some(_) | None => Ok(()),
-    }
-}
-
-fn check_revocation(fold: &Fold, subject: &str, issued_at: Option<Micros>) -> Result<(), Denied> {
-    match (fold.not_before(subject), issued_at) {
-        (Some(not_before), Some(issued_at)) if issued_at < not_before => Err(Denied::Revoked),
-        (Some(_) | None, Some(_) | None) => Ok(()),
     }
 }

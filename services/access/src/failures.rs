@@ -1,5 +1,7 @@
-//! Failed authentications per address: a bucket each, in bounded memory.
+//! What somebody does often in a minute: a bucket each, in bounded memory. Failed authentications are
+//! counted by address.
 
+use std::hash::Hash;
 use std::net::IpAddr;
 
 use parking_lot::Mutex;
@@ -9,13 +11,16 @@ use schemas::Micros;
 const MINUTE: Micros = 60_000_000;
 
 /// Counts failures by address, an IPv6 address by its /64.
-pub(crate) struct Failures {
+pub(crate) struct Failures(Windows<IpAddr>);
+
+/// Counts by key.
+pub(crate) struct Windows<K> {
     per_minute: u32,
-    addresses_max: usize,
-    windows: Mutex<FxHashMap<IpAddr, Window>>,
+    keys_max: usize,
+    windows: Mutex<FxHashMap<K, Window>>,
 }
 
-/// The failures of one address since a time, for at most a minute.
+/// What was counted of one key since a time, for at most a minute.
 struct Window {
     since: Micros,
     count: u32,
@@ -23,22 +28,33 @@ struct Window {
 
 impl Failures {
     pub(crate) fn new(per_minute: u32, addresses_max: usize) -> Self {
-        Self {
-            per_minute,
-            addresses_max: addresses_max.max(1),
-            windows: Mutex::new(FxHashMap::default()),
-        }
+        Self(Windows::new(per_minute, addresses_max))
     }
 
     /// Counts one failure of `peer`. When the address has had too many, answers in how many seconds
     /// it may fail again.
     pub(crate) fn count(&self, peer: IpAddr, now: Micros) -> Option<u64> {
+        self.0.count(network(peer), now)
+    }
+}
+
+impl<K: Eq + Hash> Windows<K> {
+    /// Each key may be counted so often in a minute.
+    pub(crate) fn new(per_minute: u32, keys_max: usize) -> Self {
+        Self {
+            per_minute,
+            keys_max: keys_max.max(1),
+            windows: Mutex::new(FxHashMap::default()),
+        }
+    }
+
+    /// Counts `key` once more. When that was too often, answers in how many seconds it may be again.
+    pub(crate) fn count(&self, key: K, now: Micros) -> Option<u64> {
         let mut windows = self.windows.lock();
-        let address = network(peer);
-        if windows.len() >= self.addresses_max && !windows.contains_key(&address) {
+        if windows.len() >= self.keys_max && !windows.contains_key(&key) {
             forget(&mut windows, now);
         }
-        let window = windows.entry(address).or_insert(Window { since: now, count: 0 });
+        let window = windows.entry(key).or_insert(Window { since: now, count: 0 });
         if now.saturating_sub(window.since) >= MINUTE {
             *window = Window { since: now, count: 0 };
         }
@@ -52,8 +68,8 @@ impl Failures {
 }
 
 /// Makes room: what is over goes; where all are recent, the older half goes, so that the cost of a
-/// flood of addresses stays small for each.
-fn forget(windows: &mut FxHashMap<IpAddr, Window>, now: Micros) {
+/// flood of keys stays small for each.
+fn forget<K: Eq + Hash>(windows: &mut FxHashMap<K, Window>, now: Micros) {
     let before = windows.len();
     windows.retain(|_, window| now.saturating_sub(window.since) < MINUTE);
     if windows.len() < before {
@@ -66,7 +82,9 @@ fn forget(windows: &mut FxHashMap<IpAddr, Window>, now: Micros) {
     windows.retain(|_, window| window.since > median);
 }
 
-fn network(peer: IpAddr) -> IpAddr {
+/// What counts as one address: of IPv6 the /64 that one customer has.
+#[must_use]
+pub fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => {
@@ -117,6 +135,6 @@ mod tests {
         for number in 0..10_000_u32 {
             failures.count(IpAddr::V4(number.into()), Micros::from(number));
         }
-        assert!(failures.windows.lock().len() <= 100);
+        assert!(failures.0.windows.lock().len() <= 100);
     }
 }

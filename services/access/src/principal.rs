@@ -1,10 +1,14 @@
 //! Whoever a credential proves, and what it may do.
 
+mod realm;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use schemas::control::Role;
 use schemas::{Kind, Micros};
+
+pub use realm::{Realm, RealmRole, RealmRoles, Tenancy};
 
 /// The permission that lets a `user` send commands.
 pub const COMMAND: &str = "command";
@@ -39,11 +43,29 @@ impl Scope {
     }
 }
 
+/// What proved a principal: decides how it is judged again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// The node itself: its admin token, or an operator at the machine.
+    Node,
+    /// An API token, which has a record.
+    Token,
+    /// A device's signed token.
+    Device,
+    /// A JWT, and what its claims say.
+    Jwt(Realm),
+}
+
 /// Whoever a credential proves, and what it may do. One type for every kind of credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// Names the credential, never its secret: token id, `device:<tenant>/<device>`, `admin-token`.
+    /// Names the credential, never its secret: token id, `device:<tenant>/<device>`, `jwt:<sub>`,
+    /// `admin-token`; of a session, what it was made with.
     pub id: Box<str>,
+    /// What proved it.
+    pub proof: Proof,
+    /// The session that stands for the proof, where one does.
+    pub session: Option<Box<str>>,
     /// What it is for.
     pub role: Role,
     /// Its tenant; `None` for `system` and superusers, who name one with each request.
@@ -70,6 +92,9 @@ pub enum TenantError {
     /// This principal belongs to no tenant, and the request names none.
     #[error("this credential belongs to no tenant: name one with ?tenant=")]
     Required,
+    /// This principal has no tenant, and may name none: a JWT whose claims say none.
+    #[error("this credential has no tenant")]
+    Missing,
     /// Not a name of a tenant.
     #[error("a tenant is 1 to 64 of the characters A-Z a-z 0-9 . _ -")]
     Invalid,
@@ -84,6 +109,8 @@ impl Principal {
     pub fn system(id: &str) -> Self {
         Self {
             id: id.into(),
+            proof: Proof::Node,
+            session: None,
             role: Role::System,
             tenant: None,
             devices: Scope::All,
@@ -101,6 +128,8 @@ impl Principal {
     pub fn device(tenant: &str, device: &str, issued_at: Micros, expires_at: Option<Micros>) -> Self {
         Self {
             id: device_subject(tenant, device).into(),
+            proof: Proof::Device,
+            session: None,
             role: Role::Device,
             tenant: Some(tenant.into()),
             devices: Scope::Devices(Arc::new(BTreeSet::from([device.into()]))),
@@ -111,6 +140,70 @@ impl Principal {
             issued_at: Some(issued_at),
             expires_at,
         }
+    }
+
+    /// Whoever the claims of a JWT describe. Without a role that we know it may do nothing, and without a
+    /// tenant there is nothing that it may do it to.
+    #[must_use]
+    pub fn from_jwt(
+        id: &str,
+        tenant: Option<&str>,
+        realm: Realm,
+        issued_at: Option<Micros>,
+        expires_at: Option<Micros>,
+    ) -> Self {
+        let permissions = if realm.roles.operates() {
+            Arc::new(BTreeSet::from([COMMAND.into()]))
+        } else {
+            Arc::default()
+        };
+        let devices = if realm.roles.is_empty() {
+            Scope::Devices(Arc::default())
+        } else {
+            Scope::All
+        };
+        Self {
+            id: id.into(),
+            proof: Proof::Jwt(realm),
+            session: None,
+            role: realm.roles.native(),
+            tenant: tenant.map(Into::into),
+            devices,
+            permissions,
+            staff: false,
+            superuser: false,
+            organizations: Arc::default(),
+            issued_at,
+            expires_at,
+        }
+    }
+
+    /// What the claims of its JWT say, where it was proven by one.
+    #[must_use]
+    pub const fn realm(&self) -> Option<Realm> {
+        match self.proof {
+            Proof::Jwt(realm) => Some(realm),
+            Proof::Node | Proof::Token | Proof::Device => None,
+        }
+    }
+
+    /// Whether it is beyond every organization's rules, in the controller dialect.
+    #[must_use]
+    pub fn is_superuser(&self) -> bool {
+        self.superuser || self.role == Role::System
+    }
+
+    /// Whether it manages `organization`, in the controller dialect: a superuser any, staff those that it
+    /// lists.
+    #[must_use]
+    pub fn manages(&self, organization: &str) -> bool {
+        self.is_superuser() || (self.staff && self.organizations.contains(organization))
+    }
+
+    /// Whether it has one of these named permissions; a superuser has every one.
+    #[must_use]
+    pub fn has_any_permission(&self, names: &[&str]) -> bool {
+        self.is_superuser() || names.iter().any(|name| self.permissions.contains(*name))
     }
 
     /// Whether anything of `tenant` is within reach at all. Everything else asks this first.
@@ -144,8 +237,17 @@ impl Principal {
     #[must_use]
     pub const fn reads(&self) -> bool {
         match self.role {
-            Role::System | Role::Admin | Role::User => true,
+            Role::System | Role::Admin => true,
+            Role::User => !self.is_stranger(),
             Role::Ingest | Role::Device => false,
+        }
+    }
+
+    /// Whether it was proven by a JWT that has no role that we know: it may do nothing at all.
+    const fn is_stranger(&self) -> bool {
+        match self.realm() {
+            Some(realm) => realm.roles.is_empty(),
+            None => false,
         }
     }
 
@@ -191,13 +293,24 @@ impl Principal {
         }
     }
 
+    /// Whether it may manage what concerns every device of `tenant`, such as rules.
+    #[must_use]
+    pub fn may_administer_all(&self, tenant: &str) -> bool {
+        self.may_administer(tenant) && self.devices == Scope::All
+    }
+
     /// The tenant that a request is about: its own, or the one that `?tenant=` names.
     ///
     /// # Errors
     /// When it has none and names none, or names one that is not its own.
     pub fn resolve_tenant(&self, named: Option<&str>) -> Result<Box<str>, TenantError> {
         let Some(name) = named.or(self.tenant.as_deref()) else {
-            return Err(TenantError::Required);
+            let any = self.role == Role::System || self.superuser;
+            return Err(if any {
+                TenantError::Required
+            } else {
+                TenantError::Missing
+            });
         };
         if !is_tenant(name) {
             return Err(TenantError::Invalid);

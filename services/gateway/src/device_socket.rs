@@ -1,13 +1,21 @@
-//! `GET /v1/connect`: the socket of one device. Events go up, each answered when it is durable; commands
-//! come down; and the connection itself is the device's presence.
+//! The socket of one device: `GET /v1/connect`, and those of dialects. Events go up, each answered when it
+//! is durable; commands come down; and the connection itself is the device's presence.
 //!
 //! It keeps nothing that another gateway would need: a device that connects elsewhere gets the commands
 //! that are still queued, from the state and then from the log. A command may come twice around a
 //! reconnect; its id tells.
+//!
+//! **Between gateways** a connection knows of another from the log alone: the older ends (4001) when it reads
+//! of the newer's connect, and both get what comes down until then. `delivered` says that the command was
+//! written to the connection; of a device that is gone without a word, that is noticed by its pings, and a
+//! command written meanwhile expires. It is not handed over again: a device that reboots before it answers
+//! would reboot at each reconnect.
 
 mod commands;
 mod frames;
+mod native;
 mod peers;
+mod right;
 mod session;
 pub mod settings;
 mod uplink;
@@ -16,7 +24,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use access::events::EventSink;
-use access::http::{Body, Handled, HttpService, Problem, Query, Surface, Traceparent, authenticate};
+use access::http::{Attempt, Body, Handled, HttpService, Path, Problem, Query, Traceparent, authenticate};
 use access::{Directory, Principal, Role, Scope};
 use async_trait::async_trait;
 use http::header::{CONNECTION, UPGRADE};
@@ -27,15 +35,17 @@ use state::Store;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+pub(crate) use frames::Step;
+pub(crate) use native::Native;
 pub use settings::DeviceSocketSettings;
 
+use crate::dialect::tongue::Tongue;
+use crate::dialect::{self, Refusal};
 use crate::engine::{Engine, Seat};
 use crate::open::handshake;
 use crate::subscription::Transport;
 use peers::Peers;
 use session::Session;
-
-const PATH: &str = "/v1/connect";
 
 /// What device sockets are made of.
 pub struct Wiring {
@@ -79,6 +89,7 @@ struct Shared {
 
 /// A device that may connect.
 struct Device {
+    tongue: &'static dyn Tongue,
     principal: Arc<Principal>,
     tenant: Box<str>,
     id: Box<str>,
@@ -123,16 +134,22 @@ impl DeviceSockets {
         self.tasks.wait().await;
     }
 
-    fn connect(&self, request: Request<Incoming>, peer: SocketAddr) -> Result<Response<Body>, Problem> {
+    async fn connect(
+        &self,
+        tongue: &'static dyn Tongue,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Result<Response<Body>, Refusal> {
         if request.method() != Method::GET {
-            return Err(Problem::method_not_allowed("GET"));
+            return Err(Problem::method_not_allowed("GET").into());
         }
-        let device = self.device(&request, peer)?;
+        let device = self.device(tongue, &request, peer).await?;
         if handshake::transport(request.headers()) == Transport::Sse {
             return Err(
                 Problem::new(StatusCode::UPGRADE_REQUIRED, "this path speaks WebSocket only")
                     .header(UPGRADE, HeaderValue::from_static("websocket"))
-                    .header(CONNECTION, HeaderValue::from_static("Upgrade")),
+                    .header(CONNECTION, HeaderValue::from_static("Upgrade"))
+                    .into(),
             );
         }
         let (parts, body) = request.into_parts();
@@ -157,20 +174,17 @@ impl DeviceSockets {
         ))
     }
 
-    fn device(&self, request: &Request<Incoming>, peer: SocketAddr) -> Result<Device, Problem> {
+    async fn device(
+        &self,
+        tongue: &'static dyn Tongue,
+        request: &Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Result<Device, Refusal> {
         let shared = &self.shared;
-        let headers = request.headers();
-        let now = (shared.clock)();
-        let principal = authenticate(
-            &shared.directory,
-            Surface::Stream,
-            headers,
-            request.uri(),
-            peer.ip(),
-            now,
-        )?;
+        let attempt = Attempt::of_request(request, peer.ip(), (shared.clock)());
+        let principal = authenticate(&shared.directory, tongue.surface(), attempt).await?;
         if principal.role != Role::Device {
-            return Err(Problem::forbidden("devices connect here, with a device token"));
+            return Err(Problem::forbidden("devices connect here, with a device token").into());
         }
         let tenant = principal.resolve_tenant(Query::parse(request.uri().query()).get("tenant")?)?;
         let id = match &principal.devices {
@@ -179,8 +193,12 @@ impl DeviceSockets {
         };
         let id = id
             .ok_or_else(|| Problem::forbidden("a device connects with a token of its own, for one device"))?;
+        if !tongue.is_way_of(request.uri().path(), &id) {
+            return Err(Problem::not_found("Device not found").into());
+        }
         let traced = request.extensions().get::<Traceparent>();
         Ok(Device {
+            tongue,
             traceparent: traced.map(|traced| traced.0.clone()),
             principal,
             tenant,
@@ -219,10 +237,15 @@ impl Shared {
 
 #[async_trait]
 impl HttpService for DeviceSockets {
+    fn paths(&self) -> Vec<Path> {
+        dialect::tongues().map(Tongue::path).collect()
+    }
+
     async fn call(&self, request: Request<Incoming>, peer: SocketAddr) -> Handled {
-        if request.uri().path() != PATH {
+        let Some(tongue) = dialect::tongue(request.uri().path()) else {
             return Handled::NotMine(request);
-        }
-        Handled::Response(self.connect(request, peer).unwrap_or_else(Problem::into_response))
+        };
+        let answer = self.connect(tongue, request, peer).await;
+        Handled::Response(answer.unwrap_or_else(|refusal| tongue.refuse(&refusal)))
     }
 }

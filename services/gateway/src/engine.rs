@@ -4,23 +4,27 @@
 //! from its own position, from the rings or from shared blocks of the log, at its own pace.
 
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use access::{Denied, Directory, Principal};
+use access::{Denied, Directory, EventSink, Principal, Scope};
 use bytes::Bytes;
 use journal::{Bounds, Clock, Journal, Micros, Partition, ReadError, Topic};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
+use crate::applied::AppliedWatch;
+use crate::dialect::{Action, Answer, Ask, Cap, Conversation};
 use crate::settings::Settings;
-use crate::subscription::{LiveEnds, Subscription};
+use crate::subscription::{LiveEnds, Subscription, TenantScope};
 
 mod blocks;
 pub mod channel;
 mod ends;
+mod filter_book;
+mod filtered;
 mod frames;
 mod index;
 mod intern;
@@ -76,6 +80,27 @@ pub struct Adoption {
     pub leftover: Vec<u8>,
     /// What to stream.
     pub subscription: Subscription,
+    /// Who reads its client.
+    pub reading: Reading,
+}
+
+/// Who reads a client, and what is said and asked first.
+pub struct Reading {
+    /// The reader.
+    pub conversation: Box<dyn Conversation>,
+    /// Done before anything else.
+    pub first: Vec<Action>,
+}
+
+impl Reading {
+    /// By `conversation`, which says nothing first.
+    #[must_use]
+    pub fn by(conversation: impl Conversation + 'static) -> Self {
+        Self {
+            conversation: Box::new(conversation),
+            first: Vec::new(),
+        }
+    }
 }
 
 /// What runs now.
@@ -97,6 +122,7 @@ struct Inner {
     seats: Seats,
     env: Arc<Environment>,
     ends: Ends,
+    sources: Arc<Sources>,
     mailboxes: Vec<Arc<Mailbox>>,
     workers: Mutex<Vec<Worker>>,
     tasks: Mutex<JoinSet<()>>,
@@ -184,7 +210,8 @@ impl Engine {
         metrics
             .streams_max
             .set(i64::try_from(settings.streams_max).unwrap_or(i64::MAX));
-        let (env, ends, mut tasks) = environment(&settings, journal, store, access, clock, metrics, &runtime);
+        let (env, ends, sources, mut tasks) =
+            environment(&settings, journal, store, access, clock, metrics, &runtime);
         let count = match settings.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             count => count,
@@ -198,6 +225,7 @@ impl Engine {
                 seats: Seats::new(settings),
                 env,
                 ends,
+                sources,
                 mailboxes: workers.iter().map(|worker| Arc::clone(&worker.mailbox)).collect(),
                 workers: Mutex::new(workers),
                 tasks: Mutex::new(tasks),
@@ -212,6 +240,32 @@ impl Engine {
     /// The cap that it would pass, or that this gateway drains.
     pub fn reserve(&self, tenant: Option<&str>) -> Result<Seat, Refused> {
         self.inner.seats.reserve(tenant)
+    }
+
+    /// The same under a cap of a dialect's own.
+    ///
+    /// # Errors
+    /// The cap that it would pass, or that this gateway drains.
+    pub fn reserve_under(&self, tenant: Option<&str>, cap: Option<&Cap>) -> Result<Seat, Refused> {
+        self.inner.seats.reserve_under(tenant, cap)
+    }
+
+    /// Streams of all tenants under the cap of that name.
+    #[must_use]
+    pub fn streams_under(&self, cap: &str) -> usize {
+        self.inner.seats.taken_under(cap)
+    }
+
+    /// Names whom events go to that clients send through streams, such as commands. Once.
+    pub fn append_through(&self, events: Arc<dyn EventSink>) {
+        if self.inner.sources.events.set(events).is_err() {
+            tracing::error!("streams append through one sink only");
+        }
+    }
+
+    /// What the state says to a question of a dialect, within `scope`.
+    pub async fn ask(&self, tenant: &TenantScope, scope: &Scope, ask: Ask) -> Answer {
+        lookups::asked::answer(&self.inner.sources, tenant, scope, ask).await
     }
 
     /// Takes a stream over.
@@ -334,7 +388,7 @@ fn environment(
     clock: Clock,
     metrics: Arc<Metrics>,
     runtime: &Handle,
-) -> (Arc<Environment>, Ends, JoinSet<()>) {
+) -> (Arc<Environment>, Ends, Arc<Sources>, JoinSet<()>) {
     let mut tasks = JoinSet::new();
     let (ends, asked) = Ends::new(
         Arc::clone(&journal.reader),
@@ -345,15 +399,21 @@ fn environment(
     let reader = Arc::clone(&journal.reader);
     let (blocks, read) = Blocks::new(settings, reader, metrics.blocks.clone());
     tasks.spawn_on(read, runtime);
-    let sources = Sources {
+    let progress = Arc::clone(&store.progress);
+    let sources = Arc::new(Sources {
+        applied: AppliedWatch::new(progress, settings.applied_poll),
+        applied_within: settings.applied_within,
         journal: journal.clone(),
         store,
         ends: ends.clone(),
         access: Arc::clone(&access),
         page_documents: settings.page_documents.max(1),
+        events: OnceLock::new(),
+        commands: settings.commands.clone(),
+        clock: Arc::clone(&clock),
         reset_slack_ms: i64::try_from(settings.reset_slack.as_millis()).unwrap_or(i64::MAX),
-    };
-    let (lookups, answered) = Lookups::new(settings, sources);
+    });
+    let (lookups, answered) = Lookups::new(settings, Arc::clone(&sources));
     tasks.spawn_on(answered, runtime);
     let env = Environment {
         settings: settings.clone(),
@@ -373,7 +433,7 @@ fn environment(
         clock,
         metrics,
     };
-    (Arc::new(env), ends, tasks)
+    (Arc::new(env), ends, sources, tasks)
 }
 
 async fn observe(env: Arc<Environment>) {

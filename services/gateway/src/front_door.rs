@@ -16,12 +16,13 @@ pub mod settings;
 mod tasks;
 pub mod tls;
 mod via_hyper;
+mod watched;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::http::HttpService;
+use access::http::{HttpService, Path};
 use http::StatusCode;
 use http::request::Parts;
 use journal::Clock;
@@ -102,7 +103,8 @@ pub struct FrontDoor {
 struct Door {
     settings: FrontDoorSettings,
     streams: Option<Arc<Streams>>,
-    services: Vec<Arc<dyn HttpService>>,
+    /// Each with its paths.
+    services: Vec<(Vec<Path>, Arc<dyn HttpService>)>,
     tls: Option<TlsAcceptor>,
     observer: Arc<dyn Observer>,
     clock: Clock,
@@ -127,13 +129,25 @@ impl FrontDoor {
                 metrics,
                 refusals: Arc::new(Semaphore::new(settings.refusals_max)),
                 streams: wiring.streams,
-                services: wiring.services,
+                services: wiring
+                    .services
+                    .into_iter()
+                    .map(|service| (service.paths(), service))
+                    .collect(),
                 tls: wiring.tls.map(TlsAcceptor::from),
                 observer: wiring.observer,
                 clock: wiring.clock,
                 settings,
             }),
         })
+    }
+
+    /// Every path that is answered here; what is not among them reaches nobody.
+    #[must_use]
+    pub fn paths(&self) -> Vec<Path> {
+        let streams = self.door.streams.iter().flat_map(|streams| streams.paths());
+        let services = self.door.services.iter().flat_map(|(paths, _)| paths);
+        streams.chain(services.copied()).collect()
     }
 
     /// Answers on `listener` until `cancel`; then takes no more connections and returns once the

@@ -1,14 +1,19 @@
-//! The native API's requests that are no streams: devices, their history, the summary.
+//! The native API's requests that are no streams: devices, their history and commands, alerts and their
+//! rules, the summary.
 //!
 //! Tenants are walls here: what is foreign or out of scope is answered like what does not exist.
 
+mod acting;
+mod alerts;
 mod answer;
-mod applied;
+mod commands;
 mod delete;
 mod devices;
 mod history;
 mod list;
 pub mod registry;
+mod route;
+mod rules;
 
 pub mod settings;
 mod summary;
@@ -17,38 +22,33 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use access::events::EventSink;
-use access::http::{Body, Handled, HttpService, Problem, Query, Surface, Traceparent, authenticate};
-use access::{Directory, Principal};
+use access::http::{
+    Attempt, Body, Handled, HttpService, Path, Problem, Query, Surface, Traceparent, authenticate, read_body,
+};
+use access::{Administration, Directory, Principal};
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use journal::{Clock, Journal, Partition, Placement};
-use percent_encoding::percent_decode_str;
 use state::Store;
 
 pub use registry::SchemaRegistry;
 pub use settings::NativeSettings;
 
-use applied::AppliedWatch;
+use crate::applied::AppliedWatch;
+use route::Route;
 
-/// Answers `/v1/devices…` and `/v1/summary`.
+/// Answers `/v1/devices…`, `/v1/alerts…`, `/v1/rules…` and `/v1/summary`.
 pub struct Native {
     settings: NativeSettings,
     journal: Journal,
     store: Store,
     directory: Arc<Directory>,
+    administration: Arc<Administration>,
     events: Arc<dyn EventSink>,
     clock: Clock,
     applied: AppliedWatch,
-}
-
-/// A path of this service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Route {
-    Devices,
-    Device(Box<str>),
-    Events(Box<str>),
-    Summary,
 }
 
 /// Who asks, about which tenant, with which query.
@@ -68,7 +68,7 @@ impl Native {
         settings: NativeSettings,
         journal: Journal,
         store: Store,
-        directory: Arc<Directory>,
+        administration: Arc<Administration>,
         events: Arc<dyn EventSink>,
         clock: Clock,
     ) -> Self {
@@ -77,13 +77,14 @@ impl Native {
             settings,
             journal,
             store,
-            directory,
+            directory: Arc::clone(administration.directory()),
+            administration,
             events,
             clock,
         }
     }
 
-    async fn answer(&self, route: Route, request: &Request<Incoming>, peer: SocketAddr) -> Answer {
+    async fn answer(&self, route: Route, request: Request<Incoming>, peer: SocketAddr) -> Answer {
         let allowed = route.methods();
         if !allowed
             .split(", ")
@@ -91,41 +92,55 @@ impl Native {
         {
             return Err(Problem::method_not_allowed(allowed));
         }
-        let caller = self.caller(request, peer)?;
-        let delete = request.method() == Method::DELETE;
-        match route {
-            Route::Devices if delete => {
-                let id = caller.query.get("id")?;
-                let id = id.ok_or_else(|| Problem::bad_request("name the device to delete with ?id="))?;
-                self.delete(&caller, id, &["id"]).await
+        let caller = self.caller(&request, peer).await?;
+        let (head, body) = request.into_parts();
+        match (route, &head.method) {
+            (Route::Devices, method) => self.devices(&caller, method).await,
+            (Route::Device(id), &Method::DELETE) => self.delete(&caller, &id, &[]).await,
+            (Route::Device(id), _) => self.device(&caller, &id, &["min_cursor", "wait"]).await,
+            (Route::Events(id), _) => self.history(&caller, &id).await,
+            (Route::Commands(id), &Method::POST) => {
+                let body = self.read(body).await?;
+                self.create_command(&caller, &id, &body).await
             }
-            Route::Devices if caller.query.get("id")?.is_some() => {
-                let id = caller.query.get("id")?.unwrap_or_default();
-                self.device(&caller, id, &["id", "min_cursor", "wait"]).await
+            (Route::Commands(id), _) => self.list_commands(&caller, &id).await,
+            (Route::Command(id, command), _) => self.command(&caller, &id, &command).await,
+            (Route::Alerts, _) => self.list_alerts(&caller).await,
+            (Route::AlertStep(id, step), _) => self.settle_alert(&caller, &id, step).await,
+            (Route::Rules, _) => self.list_rules(&caller),
+            (Route::Rule(id), &Method::PUT) => {
+                let body = self.read(body).await?;
+                self.put_rule(&caller, &id, &body).await
             }
-            Route::Devices => self.list(&caller).await,
-            Route::Device(id) if delete => self.delete(&caller, &id, &[]).await,
-            Route::Device(id) => self.device(&caller, &id, &["min_cursor", "wait"]).await,
-            Route::Events(id) => self.history(&caller, &id).await,
-            Route::Summary => self.summary(&caller).await,
+            (Route::Rule(id), &Method::DELETE) => self.delete_rule(&caller, &id).await,
+            (Route::Rule(id), _) => self.rule(&caller, &id),
+            (Route::Summary, _) => self.summary(&caller).await,
         }
     }
 
-    fn caller(&self, request: &Request<Incoming>, peer: SocketAddr) -> Result<Caller, Problem> {
-        let now = (self.clock)();
-        let headers = request.headers();
-        let principal = authenticate(
-            &self.directory,
-            Surface::Api,
-            headers,
-            request.uri(),
-            peer.ip(),
-            now,
-        )?;
+    /// The list, or the device that `?id=` names.
+    async fn devices(&self, caller: &Caller, method: &Method) -> Answer {
+        let id = caller.query.get("id")?;
+        match (id, method) {
+            (Some(id), &Method::DELETE) => self.delete(caller, id, &["id"]).await,
+            (None, &Method::DELETE) => Err(Problem::bad_request("name the device to delete with ?id=")),
+            (Some(id), _) => self.device(caller, id, &["id", "min_cursor", "wait"]).await,
+            (None, _) => self.list(caller).await,
+        }
+    }
+
+    async fn read(&self, body: Incoming) -> Result<Bytes, Problem> {
+        let settings = &self.settings;
+        Ok(read_body(body, settings.body_bytes_max, settings.body_within).await?)
+    }
+
+    async fn caller(&self, request: &Request<Incoming>, peer: SocketAddr) -> Result<Caller, Problem> {
+        let attempt = Attempt::of_request(request, peer.ip(), (self.clock)());
+        let principal = authenticate(&self.directory, Surface::API, attempt).await?;
         let query = Query::parse(request.uri().query());
         let tenant = principal.resolve_tenant(query.get("tenant")?)?;
         let traced = request.extensions().get::<Traceparent>();
-        let sent = || headers.get("traceparent")?.to_str().ok().map(Into::into);
+        let sent = || Traceparent::sent(request.headers());
         Ok(Caller {
             traceparent: traced.map(|traced| traced.0.clone()).or_else(sent),
             principal,
@@ -159,11 +174,6 @@ impl Caller {
     /// A parameter that nobody reads is a mistake that would go unseen.
     fn knows(&self, names: &[&str]) -> Result<(), Problem> {
         for name in self.query.names() {
-            if name == "q" {
-                return Err(Problem::bad_request(
-                    "q: filters are not available in this version",
-                ));
-            }
             if name != "tenant" && !names.contains(&name) {
                 let known = names.join(", ");
                 let detail = format!(
@@ -182,77 +192,17 @@ fn no_device() -> Problem {
     Problem::not_found("there is no such device")
 }
 
-impl Route {
-    fn parse(path: &str) -> Option<Self> {
-        if path == "/v1/summary" {
-            return Some(Self::Summary);
-        }
-        let rest = path.strip_prefix("/v1/devices")?;
-        if rest.is_empty() {
-            return Some(Self::Devices);
-        }
-        let mut segments = rest.strip_prefix('/')?.split('/');
-        let id = percent_decode_str(segments.next()?).decode_utf8().ok()?;
-        if id.is_empty() {
-            return None;
-        }
-        let id = Box::from(&*id);
-        match (segments.next(), segments.next()) {
-            (None, None) => Some(Self::Device(id)),
-            (Some("events"), None) => Some(Self::Events(id)),
-            (Some(_), _) | (None, Some(_)) => None,
-        }
-    }
-
-    const fn methods(&self) -> &'static str {
-        match self {
-            Self::Devices | Self::Device(_) => "GET, DELETE",
-            Self::Events(_) | Self::Summary => "GET",
-        }
-    }
-}
-
 #[async_trait]
 impl HttpService for Native {
+    fn paths(&self) -> Vec<Path> {
+        route::PATHS.to_vec()
+    }
+
     async fn call(&self, request: Request<Incoming>, peer: SocketAddr) -> Handled {
         let Some(route) = Route::parse(request.uri().path()) else {
             return Handled::NotMine(request);
         };
-        let answer = self.answer(route, &request, peer).await;
+        let answer = self.answer(route, request, peer).await;
         Handled::Response(answer.unwrap_or_else(Problem::into_response))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_device_id_is_percent_encoded_in_a_path() {
-        assert_eq!(Route::parse("/v1/devices"), Some(Route::Devices));
-        assert_eq!(
-            Route::parse("/v1/devices/a%2Fb%20c"),
-            Some(Route::Device("a/b c".into()))
-        );
-        assert_eq!(
-            Route::parse("/v1/devices/a%2Fb/events"),
-            Some(Route::Events("a/b".into()))
-        );
-        assert_eq!(Route::parse("/v1/summary"), Some(Route::Summary));
-    }
-
-    #[test]
-    fn other_paths_are_left_to_others() {
-        for path in [
-            "/v1/devices/",
-            "/v1/devicesx",
-            "/v1/devices/a/commands",
-            "/v1/devices/a/events/b",
-            "/v1",
-            "/",
-        ] {
-            assert_eq!(Route::parse(path), None, "{path}");
-        }
-        assert_eq!(Route::parse("/v1/devices/%ff"), None);
     }
 }

@@ -1,8 +1,9 @@
-//! From a request to a stream: who asks, for what, and from where. The engine does the rest.
+//! From a request to a stream: which dialect it comes in by, who asks, for what, and from where. The
+//! dialect translates; the engine does the rest.
 
 mod facts;
 pub(crate) mod handshake;
-mod parameters;
+pub(crate) mod parameters;
 mod resolve;
 pub mod settings;
 
@@ -10,26 +11,21 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use access::administration::TenantRefused;
-use access::http::{Body, Problem, Query, Surface, authenticate};
+use access::http::{Attempt, Body, Path, Problem, Query, authenticate};
 use access::{Administration, Directory, Principal, Role};
+use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
-use http::{HeaderName, Response};
+use http::{HeaderValue, Response, StatusCode};
 use journal::{Clock, Journal};
 use tokio::sync::Semaphore;
 
 pub use settings::OpenSettings;
 
-use crate::dialect::Dialect;
-use crate::dialect::native::Native;
-use crate::engine::{Engine, Refused, Seat};
+use crate::dialect::{self, Answer, Asked, Entrance, Opening, Reason, Refusal, Transports, router};
+use crate::engine::{Engine, Reading, Refused, Seat};
 use crate::front_door::refusal;
-use crate::subscription::{DeviceSet, Framing, Selection, Start, Subscription, TenantScope, Transport};
-use parameters::Parameters;
+use crate::subscription::{Framing, Start, Subscription, TenantScope, Transport};
 use resolve::NoStart;
-
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// The native stream.
-const PATH: &str = "/v1/stream";
 
 /// Opens streams.
 pub struct Streams {
@@ -39,7 +35,7 @@ pub struct Streams {
     administration: Arc<Administration>,
     clock: Clock,
     time_lookups: Semaphore,
-    native: Arc<dyn Dialect>,
+    entrances: Vec<Arc<dyn Entrance>>,
 }
 
 /// A stream that can begin.
@@ -48,6 +44,8 @@ pub struct Opened {
     pub seat: Seat,
     /// What to stream.
     pub subscription: Subscription,
+    /// Who reads its client.
+    pub reading: Reading,
     /// The head of the answer, without what concerns the connection.
     pub head: Response<()>,
 }
@@ -64,7 +62,7 @@ impl Streams {
     ) -> Self {
         Self {
             time_lookups: Semaphore::new(settings.time_lookups_max),
-            native: Arc::new(Native),
+            entrances: dialect::entrances(&settings),
             settings,
             engine,
             journal,
@@ -79,10 +77,16 @@ impl Streams {
         &self.engine
     }
 
+    /// The paths of streams.
+    pub fn paths(&self) -> impl Iterator<Item = Path> {
+        let patterns = self.entrances.iter().flat_map(|entrance| entrance.paths());
+        patterns.map(|pattern| Path::get(pattern))
+    }
+
     /// Whether `path` is that of a stream.
     #[must_use]
     pub fn is_route(&self, path: &str) -> bool {
-        path == PATH
+        self.entrances.iter().any(|entrance| entrance.takes(path))
     }
 
     /// Opens the stream that a request asks for, `GET` and without a body.
@@ -90,43 +94,18 @@ impl Streams {
     /// # Errors
     /// The answer that refuses it.
     pub async fn open(&self, parts: &Parts, peer: IpAddr) -> Result<Opened, Response<Body>> {
-        let transport = handshake::transport(&parts.headers);
-        let principal = authenticate(
-            self.directory(),
-            Surface::Stream,
-            &parts.headers,
-            &parts.uri,
-            peer,
-            (self.clock)(),
-        )
-        .map_err(|problem| self.explain(transport, problem))?;
-        let query = Query::parse(parts.uri.query());
-        let parameters =
-            Parameters::read(&query, parts.headers.get(LAST_EVENT_ID), &self.settings).map_err(|bad| {
-                Problem::bad_request(bad.to_string())
-                    .with("parameter", &*bad.parameter)
-                    .into_response()
-            })?;
-        let tenant = self
-            .tenant(&principal, &parameters)
-            .map_err(Problem::into_response)?;
-        let head = match transport {
-            Transport::Sse => handshake::event_stream(),
-            Transport::WebSocket => handshake::web_socket(parts).map_err(Problem::into_response)?,
-        };
-        let seat = self
-            .engine
-            .reserve(tenant.name())
-            .map_err(|refused| self.refusal(transport, refused))?;
-        self.settle(&principal, &tenant)
+        let entrance = router::choose(&self.entrances, parts).map_err(|refused| *refused)?;
+        let transport = transport(&**entrance, parts);
+        self.enter(&**entrance, parts, transport, peer)
             .await
-            .map_err(|problem| self.explain(transport, problem))?;
-        let subscription = self.subscribe(transport, principal, tenant, parameters).await?;
-        Ok(Opened {
-            seat,
-            subscription,
-            head,
-        })
+            .map_err(|refusal| {
+                // One that passes is told to an event stream in its own way.
+                if refusal.reason == Reason::Unavailable && transport == Transport::Sse {
+                    self.busy(transport, refusal.detail())
+                } else {
+                    entrance.refuse(&refusal)
+                }
+            })
     }
 
     /// The answer to a stream that the engine refuses. A browser gives an event stream up for ever
@@ -137,53 +116,101 @@ impl Streams {
     }
 
     fn busy(&self, transport: Transport, reason: &str) -> Response<Body> {
-        let (least, most) = self.engine.settings().retry_refused;
-        let wait = rand::random_range(least..=most.max(least));
         match transport {
-            Transport::Sse => refusal::fault(reason, wait),
-            Transport::WebSocket => Problem::unavailable(reason, wait.as_secs().max(1)).into_response(),
+            Transport::Sse => refusal::fault(reason, self.patience()),
+            Transport::WebSocket => self.unavailable(reason).into_response(),
         }
     }
 
-    /// The answer of a problem; one that passes is told to an event stream in its own way.
-    fn explain(&self, transport: Transport, problem: Problem) -> Response<Body> {
-        if problem.status() == http::StatusCode::SERVICE_UNAVAILABLE {
-            return self.busy(transport, problem.detail());
-        }
-        problem.into_response()
+    fn unavailable(&self, reason: &str) -> Problem {
+        Problem::unavailable(reason, self.patience().as_secs().max(1))
+    }
+
+    fn patience(&self) -> std::time::Duration {
+        let (least, most) = self.engine.settings().retry_refused;
+        rand::random_range(least..=most.max(least))
     }
 
     fn directory(&self) -> &Directory {
         self.administration.directory()
     }
 
-    /// What the principal may see of what it asks for.
-    fn tenant(&self, principal: &Principal, parameters: &Parameters) -> Result<TenantScope, Problem> {
-        if !principal.reads() {
-            return Err(Problem::forbidden(
-                "this credential does not read: streams need a user, admin or system token",
-            ));
-        }
-        let named = parameters.tenant.as_deref();
-        let tenant = if principal.role == Role::System && principal.tenant.is_none() && named.is_none() {
-            TenantScope::All
-        } else {
-            TenantScope::One(principal.resolve_tenant(named)?)
+    async fn enter(
+        &self,
+        entrance: &dyn Entrance,
+        parts: &Parts,
+        transport: Transport,
+        peer: IpAddr,
+    ) -> Result<Opened, Refusal> {
+        let attempt = Attempt::of(parts, peer, (self.clock)());
+        let principal = authenticate(self.directory(), entrance.surface(), attempt).await?;
+        let query = Query::parse(parts.uri.query());
+        let asked = Asked {
+            principal: &principal,
+            parts,
+            query: &query,
+            transport,
+            now: (self.clock)(),
+            epoch: self.journal.epoch,
+            settings: &self.settings,
         };
-        if let DeviceSet::Set(devices) = &parameters.devices
-            && let Some(device) = devices.iter().find(|device| !principal.devices.contains(device))
-        {
-            return Err(
-                Problem::forbidden(format!("this credential does not cover device {device:?}"))
-                    .with("device", &**device),
-            );
+        let mut opening = entrance.open(&asked)?;
+        let head = head(entrance, parts, transport)?;
+        let mut seat = self.admitted(&mut opening, &principal).await?;
+        let reading = Reading {
+            conversation: std::mem::replace(&mut opening.conversation, Box::new(dialect::Silent)),
+            first: std::mem::take(&mut opening.first),
+        };
+        let subscription = self.subscribe(transport, principal, opening).await?;
+        seat.admit(&subscription.selection, &subscription.principal.devices)
+            .map_err(|refused| self.unavailable(&refused.to_string()))?;
+        Ok(Opened {
+            seat,
+            subscription,
+            reading,
+            head,
+        })
+    }
+
+    /// Asks what must be known before the stream begins, with its place taken.
+    async fn admitted(&self, opening: &mut Opening, principal: &Principal) -> Result<Seat, Refusal> {
+        let mut tenant = opening.selection.tenant.clone();
+        let mut seat = self.seat(&tenant, opening)?;
+        self.settle(principal, &tenant).await?;
+        while let Some((question, admit)) = opening.question.take() {
+            let answer = self.engine.ask(&tenant, &principal.devices, question).await;
+            if matches!(answer, Answer::Unavailable) {
+                return Err(self.unavailable("the state does not answer at present").into());
+            }
+            admit(opening, answer)?;
+            if opening.selection.tenant != tenant {
+                tenant = opening.selection.tenant.clone();
+                // One stream never counts twice.
+                drop(seat);
+                seat = self.seat(&tenant, opening)?;
+            }
         }
-        Ok(tenant)
+        Ok(seat)
+    }
+
+    fn seat(&self, tenant: &TenantScope, opening: &Opening) -> Result<Seat, Refusal> {
+        let reserved = self.engine.reserve_under(tenant.name(), opening.cap.as_ref());
+        reserved.map_err(|refused| match refused {
+            Refused::Capped(_) => Refusal {
+                reason: Reason::Capped,
+                problem: Problem::new(StatusCode::TOO_MANY_REQUESTS, refused.to_string())
+                    .retry_after(self.patience().as_secs().max(1)),
+            },
+            Refused::Full | Refused::TenantFull | Refused::FiltersFull | Refused::Draining => {
+                self.unavailable(&refused.to_string()).into()
+            }
+        })
     }
 
     /// A tenant exists from its first use by a `system` principal; its placement is fixed then.
     async fn settle(&self, principal: &Principal, tenant: &TenantScope) -> Result<(), Problem> {
-        let (Role::System, Some(name)) = (principal.role, tenant.name()) else {
+        let (Role::System, Some(name)) = (principal.role, tenant.name().filter(|name| !name.is_empty()))
+        else {
             return Ok(());
         };
         match self.administration.ensure_tenant(name).await {
@@ -197,43 +224,73 @@ impl Streams {
         &self,
         transport: Transport,
         principal: Arc<Principal>,
-        tenant: TenantScope,
-        parameters: Parameters,
-    ) -> Result<Subscription, Response<Body>> {
-        let view = parameters.view;
-        let bound = matches!(&parameters.devices, DeviceSet::Set(devices) if devices.len() == 1);
-        let selection = Selection {
-            tenant,
-            devices: parameters.devices,
-            kinds: parameters.kinds,
-            metrics: parameters.metrics,
-        };
-        let partitions = selection.partitions(&principal.devices, self.directory(), &self.journal.layout);
-        let mut start = facts::start(self, view, &parameters.from, parameters.snapshot, &partitions)
-            .await
-            .map_err(|reason| match reason {
-                NoStart::OtherView { .. } | NoStart::NoView { .. } => {
-                    Problem::bad_request(reason.to_string()).into_response()
-                }
-                NoStart::Unavailable { .. } => self.busy(transport, &reason.to_string()),
-            })?;
-        if starts_live(&start) {
-            start.live_ends = Some(self.engine.live_ends(view.topic(), &partitions).await);
-        }
-        Ok(Subscription {
+        opening: Opening,
+    ) -> Result<Subscription, Refusal> {
+        let view = opening.view;
+        let mut subscription = Subscription {
             view,
             transport,
             framing: Framing::Plain,
-            dialect: Arc::clone(&self.native),
-            selection,
-            delivery: parameters.delivery,
-            every: parameters.every,
-            partitions,
-            start,
+            dialect: opening.dialect,
+            selection: opening.selection,
+            delivery: opening.delivery,
+            every: opening.every,
+            partitions: Vec::new(),
+            start: Start::live(0),
             principal,
-            bound,
-        })
+            bound: opening.bound,
+            cursors: opening.cursors,
+            chooses: opening.chooses,
+        };
+        subscription.partitions = self.partitions(&subscription);
+        let partitions = &subscription.partitions;
+        let mut start = facts::start(self, view, &opening.from, opening.snapshot, partitions)
+            .await
+            .map_err(|reason| match reason {
+                NoStart::OtherView { .. } | NoStart::NoView { .. } => {
+                    Problem::bad_request(reason.to_string())
+                }
+                NoStart::Unavailable { .. } => self.unavailable(&reason.to_string()),
+            })?;
+        if starts_live(&start) {
+            start.live_ends = Some(self.engine.live_ends(view.topic(), partitions).await);
+        }
+        subscription.start = start;
+        Ok(subscription)
     }
+
+    fn partitions(&self, subscription: &Subscription) -> Vec<journal::Partition> {
+        let selection = &subscription.selection;
+        let spread = |tenant: &str| self.directory().tenant(tenant).map(|record| record.spread);
+        let scope = &subscription.principal.devices;
+        subscription.touched(selection, scope, &self.journal.layout, &spread)
+    }
+}
+
+/// What the stream is carried by.
+fn transport(entrance: &dyn Entrance, parts: &Parts) -> Transport {
+    match entrance.transports() {
+        Transports::Both => handshake::transport(&parts.headers),
+        Transports::WebSocket => Transport::WebSocket,
+        Transports::Sse => Transport::Sse,
+    }
+}
+
+/// The head of the answer.
+fn head(entrance: &dyn Entrance, parts: &Parts, transport: Transport) -> Result<Response<()>, Refusal> {
+    if transport == Transport::Sse {
+        return Ok(handshake::event_stream());
+    }
+    let upgrades = handshake::transport(&parts.headers) == Transport::WebSocket;
+    if entrance.transports() == Transports::WebSocket && !upgrades {
+        return Err(
+            Problem::new(StatusCode::UPGRADE_REQUIRED, "this path speaks WebSocket only")
+                .header(UPGRADE, HeaderValue::from_static("websocket"))
+                .header(CONNECTION, HeaderValue::from_static("Upgrade"))
+                .into(),
+        );
+    }
+    Ok(handshake::web_socket(parts)?)
 }
 
 /// Whether the stream holds from its response head on: what is acknowledged after that is delivered.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use journal::Traces;
 
+use crate::commands::CommandLimits;
+
 /// Settings of the delivery engine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -47,8 +49,12 @@ pub struct Settings {
     pub block_queue_max: usize,
     /// Bytes of blocks a second that one tenant's streams may have read, in this process.
     pub catch_up_bytes_per_s: u64,
-    /// Pages of snapshots read at the same time.
+    /// What commands may be that clients of dialects send.
+    pub commands: CommandLimits,
+    /// Pages of snapshots, and what else streams ask of the state, read at the same time.
     pub page_reads_max: usize,
+    /// Of them, those of one tenant.
+    pub page_reads_per_tenant_max: usize,
     /// Requests for pages that may wait.
     pub page_queue_max: usize,
     /// Documents in one page of a snapshot.
@@ -69,12 +75,32 @@ pub struct Settings {
     pub pings_unanswered_max: u8,
     /// A frame or message from a client, bytes.
     pub client_message_bytes_max: usize,
+    /// What the messages of one client may be to do in a second, in the long run: a device that it chooses or
+    /// lets go is 1, a message 16, and 16 bytes are 1. A client that sends more is read so much later.
+    pub client_work_per_s: u64,
+    /// The same at once.
+    pub client_work_burst: u64,
     /// Answers to a client that wait because it does not read; beyond, its frames are not read either.
     pub replies_max: usize,
     /// A client that takes no byte for this long is given up.
     pub stalled_max: Duration,
+    /// A choice of devices or filters that comes this soon after the opening of a stream with a cursor holds
+    /// from the cursor on.
+    pub choice_window: Duration,
+    /// After such a choice the stream waits this long for others before it reads.
+    pub choice_pause: Duration,
     /// Devices in one selection.
     pub selection_devices_max: usize,
+    /// Filters in one selection.
+    pub selection_filters_max: usize,
+    /// Filters of one tenant's streams, in this process, that every change must be judged by because they
+    /// name no device and demand no text; one that several streams have counts once.
+    pub filters_per_tenant_max: usize,
+    /// How long a stream that begins with the state of a device waits until the state has followed the
+    /// log; after that it begins where the state stands.
+    pub applied_within: Duration,
+    /// How often one partition's progress is asked for meanwhile.
+    pub applied_poll: Duration,
     /// `retry:` of SSE lies between these.
     pub retry: (Duration, Duration),
     /// `retry:` of SSE, and `Retry-After`, when a stream is refused, lies between these.
@@ -114,7 +140,9 @@ impl Default for Settings {
             block_answers_max: 64,
             block_queue_max: 4_096,
             catch_up_bytes_per_s: 64 << 20,
+            commands: CommandLimits::default(),
             page_reads_max: 16,
+            page_reads_per_tenant_max: 8,
             page_queue_max: 4_096,
             page_documents: 64,
             snapshot_changed_max: 4_096,
@@ -125,9 +153,17 @@ impl Default for Settings {
             ping: Duration::from_secs(25),
             pings_unanswered_max: 2,
             client_message_bytes_max: 64 << 10,
+            client_work_per_s: 200_000,
+            client_work_burst: 4_096,
             replies_max: 64,
             stalled_max: Duration::from_secs(600),
+            choice_window: Duration::from_secs(10),
+            choice_pause: Duration::from_millis(50),
             selection_devices_max: 10_000,
+            selection_filters_max: 64,
+            filters_per_tenant_max: 1_000,
+            applied_within: Duration::from_secs(2),
+            applied_poll: Duration::from_millis(20),
             retry: (Duration::from_secs(3), Duration::from_secs(8)),
             retry_refused: (Duration::from_secs(5), Duration::from_secs(30)),
             ahead_max: Duration::from_secs(5),

@@ -11,6 +11,7 @@ use schemas::control::Layout;
 
 use crate::dialect::Dialect;
 use crate::engine::Place;
+use crate::filters::Filters;
 
 /// Which of the two topics a stream shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,6 +59,8 @@ pub struct Carriage {
     pub transport: Transport,
     /// Over SSE.
     pub framing: Framing,
+    /// Whether data frames carry their cursor over WebSocket.
+    pub cursors: bool,
 }
 
 /// What becomes of a stream whose client is slow.
@@ -74,6 +77,8 @@ pub enum Delivery {
 pub enum TenantScope {
     /// This one.
     One(Box<str>),
+    /// These; an empty set is no tenant.
+    Some(Arc<BTreeSet<Box<str>>>),
     /// Every tenant: a `system` principal that named none.
     All,
 }
@@ -84,7 +89,17 @@ impl TenantScope {
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::One(tenant) => Some(tenant),
-            Self::All => None,
+            Self::Some(_) | Self::All => None,
+        }
+    }
+
+    /// Whether `tenant` is covered.
+    #[must_use]
+    pub fn contains(&self, tenant: &str) -> bool {
+        match self {
+            Self::One(one) => **one == *tenant,
+            Self::Some(tenants) => tenants.contains(tenant),
+            Self::All => true,
         }
     }
 }
@@ -146,6 +161,18 @@ impl KindSet {
     /// None.
     pub const NONE: Self = Self(0);
 
+    /// Those of either.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Without those of `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// With `kind` added.
     #[must_use]
     pub const fn with(self, kind: Kind) -> Self {
@@ -168,6 +195,38 @@ impl FromIterator<Kind> for KindSet {
     }
 }
 
+/// Records that go to the stream's [`Conversation`](crate::dialect::Conversation) and not to its frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Told {
+    /// Of these kinds, of the selection's devices.
+    pub kinds: KindSet,
+    /// Of these kinds, of every device in scope.
+    pub of_all: KindSet,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self {
+            kinds: KindSet::NONE,
+            of_all: KindSet::NONE,
+        }
+    }
+}
+
+/// What becomes of a record in a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Nothing: it is not wanted.
+    None,
+    /// It is shown.
+    Show,
+    /// The conversation is told.
+    Tell,
+}
+
+/// What is known of the spread of tenants.
+pub(crate) type Spreads<'a> = &'a dyn Fn(&str) -> Option<u32>;
+
 /// What a stream wants to see. A client may replace it while the stream runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
@@ -181,30 +240,81 @@ pub struct Selection {
     /// On view `events`: telemetry is reduced to these dotted paths (and what lies below them), and
     /// left out if none is there.
     pub metrics: Option<Arc<BTreeSet<Box<str>>>>,
+    /// On view `devices`: only what passes them. `None`: everything.
+    pub filters: Option<Filters>,
+    /// What is told to the conversation. A kind that is told is not shown.
+    pub told: Told,
 }
 
 impl Selection {
+    /// What becomes of a record of `device`, of a tenant that is covered; `devices` is what the scope
+    /// leaves of the selection's.
+    pub(crate) fn use_of(&self, kind: Option<Kind>, device: &str, devices: &DeviceSet, scope: &Scope) -> Use {
+        if self.told.of_all.contains(kind) {
+            return if scope.contains(device) {
+                Use::Tell
+            } else {
+                Use::None
+            };
+        }
+        let told = self.told.kinds.contains(kind);
+        if !(told || self.kinds.contains(kind)) || !devices.contains(device) {
+            Use::None
+        } else if told {
+            Use::Tell
+        } else {
+            Use::Show
+        }
+    }
+
+    /// The partitions that it could touch with other devices.
+    pub(crate) fn touchable(&self, scope: &Scope, layout: &Layout, spread: Spreads<'_>) -> Vec<Partition> {
+        let all = Self {
+            devices: DeviceSet::All,
+            ..self.clone()
+        };
+        all.touched(scope, layout, spread)
+    }
+
     /// The partitions that it can touch, ordered, for a principal of that scope.
     #[must_use]
     pub fn partitions(&self, scope: &Scope, directory: &Directory, layout: &Layout) -> Vec<Partition> {
-        let tenant = self.tenant.name().and_then(|tenant| directory.tenant(tenant));
-        self.touched(scope, layout, tenant.map(|record| record.spread))
+        self.touched(scope, layout, &|tenant| {
+            directory.tenant(tenant).map(|record| record.spread)
+        })
     }
 
-    /// The same, the tenant's spread being known; `None`: as the layout says.
-    pub(crate) fn touched(&self, scope: &Scope, layout: &Layout, spread: Option<u32>) -> Vec<Partition> {
-        let TenantScope::One(tenant) = &self.tenant else {
-            return (0..layout.partitions).collect();
-        };
-        let spread = spread.unwrap_or(layout.default_spread);
-        let placement = Placement::new(tenant, spread, layout.partitions);
-        let mut partitions: Vec<Partition> = match self.devices.within(scope) {
-            DeviceSet::All => placement.partitions().to_vec(),
-            DeviceSet::Set(devices) => devices.iter().map(|device| placement.of(device)).collect(),
+    /// The same, where `spread` knows the spread of a tenant; `None`: as the layout says.
+    pub(crate) fn touched(&self, scope: &Scope, layout: &Layout, spread: Spreads<'_>) -> Vec<Partition> {
+        let of = |tenant: &str| self.touched_of(tenant, scope, layout, spread(tenant));
+        let mut partitions: Vec<Partition> = match &self.tenant {
+            TenantScope::One(tenant) => of(tenant),
+            TenantScope::Some(tenants) => tenants.iter().flat_map(|tenant| of(tenant)).collect(),
+            TenantScope::All => return (0..layout.partitions).collect(),
         };
         partitions.sort_unstable();
         partitions.dedup();
         partitions
+    }
+
+    fn touched_of(
+        &self,
+        tenant: &str,
+        scope: &Scope,
+        layout: &Layout,
+        spread: Option<u32>,
+    ) -> Vec<Partition> {
+        let spread = spread.unwrap_or(layout.default_spread);
+        let placement = Placement::new(tenant, spread, layout.partitions);
+        let asked = if self.told.of_all == KindSet::NONE {
+            &self.devices
+        } else {
+            &DeviceSet::All
+        };
+        match asked.within(scope) {
+            DeviceSet::All => placement.partitions().to_vec(),
+            DeviceSet::Set(devices) => devices.iter().map(|device| placement.of(device)).collect(),
+        }
     }
 }
 
@@ -332,15 +442,48 @@ pub struct Subscription {
     pub principal: Arc<Principal>,
     /// Whether it is bound to the one device that it names: it closes when the scope loses that device.
     pub bound: bool,
+    /// Whether data frames carry their cursor over WebSocket.
+    pub cursors: bool,
+    /// Whether its client chooses devices while it runs: it follows every partition of its scope then.
+    pub chooses: bool,
 }
 
 impl Subscription {
+    /// Whether its principal, as it stands now, still covers the tenants of the stream, and still reads
+    /// where it did. A device's own stream of commands never read.
+    #[must_use]
+    pub fn admits(&self, principal: &Principal) -> bool {
+        let reads = principal.reads() || !self.principal.reads();
+        let covers = match &self.selection.tenant {
+            TenantScope::One(tenant) => principal.covers_tenant(tenant),
+            TenantScope::Some(tenants) => tenants.iter().all(|tenant| principal.covers_tenant(tenant)),
+            TenantScope::All => principal.is_superuser(),
+        };
+        reads && covers
+    }
+
     /// What its frames travel in.
     #[must_use]
     pub fn carriage(&self) -> Carriage {
         Carriage {
             transport: self.transport,
             framing: self.framing,
+            cursors: self.cursors,
+        }
+    }
+
+    /// What it touches with this selection and scope; the tenant's spread as in [`Selection::touched`].
+    pub(crate) fn touched(
+        &self,
+        selection: &Selection,
+        scope: &Scope,
+        layout: &Layout,
+        spread: Spreads<'_>,
+    ) -> Vec<Partition> {
+        if self.chooses {
+            selection.touchable(scope, layout, spread)
+        } else {
+            selection.touched(scope, layout, spread)
         }
     }
 }

@@ -5,7 +5,7 @@ use access::events::{Reason, record};
 use access::{Principal, Rejection, Role, Scope};
 use journal::{NewRecord, Placement};
 use schemas::event::{Command, CommandStatus};
-use schemas::json::{Intake, SEALED, parse_event};
+use schemas::json::{Intake, SEALED, parse_event, replace_secrets, sealed};
 use schemas::{Body, Event, Micros};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -27,6 +27,11 @@ pub(crate) struct Admission<'a> {
     pub(crate) received_at: Micros,
     pub(crate) traceparent: Option<&'a str>,
     pub(crate) seal: Seal<'a>,
+    /// Whether steps of commands come from one of our own surfaces, which knows the command. Those that a device
+    /// sends by itself say nothing of its input: what was a secret when it was given may come back in clear.
+    pub(crate) knows_commands: bool,
+    /// Whether a text is a secret of a device, sealed already: tenant, device and text in.
+    pub(crate) opens: &'a dyn Fn(&str, &str, &str) -> bool,
 }
 
 /// An event that may be appended.
@@ -68,10 +73,14 @@ impl Admission<'_> {
         let mut event = parsed.event;
         self.authorize(&event)?;
         if let Body::Command(command) = &mut event.body {
+            self.settle_command(command);
             let named = &parsed.secrets;
-            seal_secrets(command, named, &|secret| {
-                (self.seal)(&event.tenant, &event.device, secret)
-            })
+            seal_secrets(
+                command,
+                named,
+                &|secret| (self.seal)(&event.tenant, &event.device, secret),
+                &|sealed| (self.opens)(&event.tenant, &event.device, sealed),
+            )
             .map_err(|error| (Reason::Invalid, error))?;
         }
         let partition = self.placement.of(&event.device);
@@ -82,6 +91,28 @@ impl Admission<'_> {
             device: event.device,
             record,
         })
+    }
+
+    /// A command that does not say when it expires lives as long as one that is made by the API; a step does
+    /// not say what its command is.
+    fn settle_command(&self, command: &mut Command) {
+        if command.status == CommandStatus::Queued {
+            let lifetime = self.settings.command_lifetime.as_micros();
+            let lifetime = Micros::try_from(lifetime).unwrap_or(Micros::MAX);
+            command
+                .expires_at
+                .get_or_insert(self.received_at.saturating_add(lifetime));
+        } else if !self.knows_commands && self.carries_out_commands() {
+            command.input = None;
+        }
+    }
+
+    /// Whether the sender is one that commands come down to, in clear. Who may make them knows what is secret.
+    const fn carries_out_commands(&self) -> bool {
+        match self.principal.role {
+            Role::Ingest | Role::Device => true,
+            Role::System | Role::Admin | Role::User => false,
+        }
     }
 
     /// Whether the principal may send it.
@@ -143,52 +174,30 @@ fn own_device(principal: &Principal) -> Option<&str> {
     }
 }
 
-/// Encrypts, within a command's input, passwords and the members that the sender calls secret.
+/// Encrypts, within a command's input, passwords and the members that the sender calls secret. What is
+/// encrypted for this device already, in an earlier step of the command, stays as it is.
 fn seal_secrets(
     command: &mut Command,
     named: &[Box<str>],
     seal: &dyn Fn(&str) -> Result<String, access::credential::SealError>,
+    opens: &dyn Fn(&str) -> bool,
 ) -> Result<(), String> {
     let Some(input) = &command.input else {
         return Ok(());
     };
     let mut value: Value =
         serde_json::from_str(input).map_err(|error| format!("\"input\" cannot be read: {error}"))?;
-    if seal_within(&mut value, named, seal).map_err(|error| format!("\"input\": {error}"))? {
+    let replaced = replace_secrets(&mut value, named, &mut |secret| {
+        if sealed(secret).is_some_and(opens) {
+            return Ok(secret.clone());
+        }
+        let text = seal(&secret.to_string())?;
+        Ok(Value::Object(Map::from_iter([(SEALED.to_owned(), text.into())])))
+    });
+    if replaced.map_err(|error: access::credential::SealError| format!("\"input\": {error}"))? {
         command.input = Some(value.to_string().into());
     }
     Ok(())
-}
-
-/// Whether anything was sealed.
-fn seal_within(
-    value: &mut Value,
-    named: &[Box<str>],
-    seal: &dyn Fn(&str) -> Result<String, access::credential::SealError>,
-) -> Result<bool, access::credential::SealError> {
-    let mut sealed = false;
-    match value {
-        Value::Object(members) => {
-            for (name, member) in members {
-                let is_secret =
-                    name.eq_ignore_ascii_case("password") || named.iter().any(|secret| **secret == **name);
-                if is_secret && !member.is_null() {
-                    let text = seal(&member.to_string())?;
-                    *member = Value::Object(Map::from_iter([(SEALED.to_owned(), text.into())]));
-                    sealed = true;
-                } else {
-                    sealed |= seal_within(member, named, seal)?;
-                }
-            }
-        }
-        Value::Array(items) => {
-            for item in items {
-                sealed |= seal_within(item, named, seal)?;
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
-    Ok(sealed)
 }
 
 /// What can be told of an event that is none.

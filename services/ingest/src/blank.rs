@@ -1,6 +1,8 @@
 //! Blanks credentials in refused input before it is kept. Works on any text, since what is refused is
 //! often no JSON, or cut: everything that stands behind a telling name goes.
 
+/// Names of secrets that are looked for in one text.
+const NAMED_MAX: usize = 100;
 /// Stands in the place of a secret.
 const BLANK: &str = "***";
 
@@ -52,6 +54,39 @@ pub(crate) fn blank(text: &str, named: &[String]) -> String {
         }
     }
     out
+}
+
+/// What `text` calls secret, wherever it does: also where it is no JSON as a whole.
+pub(crate) fn named_secrets(text: &str) -> Vec<String> {
+    let mut named = Vec::new();
+    for (at, key) in text.match_indices("\"secret\"") {
+        let rest = text[at + key.len()..].trim_start();
+        let Some(mut rest) = rest
+            .strip_prefix(':')
+            .and_then(|rest| rest.trim_start().strip_prefix('['))
+        else {
+            continue;
+        };
+        while let Some(start) = rest.find(['"', ']']) {
+            if rest[start..].starts_with(']') || named.len() >= NAMED_MAX {
+                break;
+            }
+            let (string, after) = rest[start..].split_at(end_of_string(&rest[start..]));
+            named.push(name(string));
+            rest = after;
+        }
+    }
+    named
+}
+
+/// A reason for a refusal, which may quote what came, without what stands behind the name of a secret.
+pub(crate) fn reason(text: &str, named: &[String]) -> String {
+    let quoted = text.find('"').map(|start| &text[start..]);
+    let is_telling = quoted.is_some_and(|quoted| is_secret(&name(&quoted[..end_of_string(quoted)]), named));
+    match text.split_once(", not ") {
+        Some((start, _)) if is_telling => format!("{start}, not what came"),
+        Some(_) | None => blank(text, named),
+    }
 }
 
 /// At most `bytes_max` of `text`, blanked.

@@ -7,8 +7,8 @@ use ::http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use ::http::request::Parts;
 use ::http::{HeaderValue, Method, Request, Response, StatusCode};
 use access::http::{
-    Body, BodyError, Handled, HttpService, Problem, Query, Surface, Traceparent, authenticate, json,
-    read_body_metered,
+    Attempt, Body, BodyError, Handled, HttpService, Path, Problem, Query, Surface, Traceparent, authenticate,
+    json, read_body_metered,
 };
 use access::{Principal, Submission};
 use async_trait::async_trait;
@@ -24,13 +24,18 @@ use crate::items::{BodyFault, Format, split};
 use crate::metrics::Metrics;
 use crate::outcome::{Answer, status};
 use crate::refused::{Refused, Sender};
-use crate::sink::Core;
+use crate::sink::{Core, Source};
 
 const PATH: &str = "/v1/events";
-const TRACEPARENT: &str = "traceparent";
+/// How far a body that is refused as a whole is looked through for what it calls secret.
+const LOOKED_AT_BYTES: usize = 64 << 10;
 
 #[async_trait]
 impl HttpService for Ingest {
+    fn paths(&self) -> Vec<Path> {
+        vec![Path::new("POST", PATH)]
+    }
+
     async fn call(&self, request: Request<Incoming>, peer: SocketAddr) -> Handled {
         if request.uri().path() != PATH {
             return Handled::NotMine(request);
@@ -93,15 +98,8 @@ impl Core {
         body: Incoming,
         peer: SocketAddr,
     ) -> Result<Response<Body>, Problem> {
-        let now = (self.clock)();
-        let principal = authenticate(
-            &self.directory,
-            Surface::Api,
-            &head.headers,
-            &head.uri,
-            peer.ip(),
-            now,
-        )?;
+        let attempt = Attempt::of(head, peer.ip(), (self.clock)());
+        let principal = authenticate(&self.directory, Surface::API, attempt).await?;
         if head.method != Method::POST {
             return Err(Problem::method_not_allowed("POST"));
         }
@@ -128,7 +126,7 @@ impl Core {
             items,
             traceparent,
         };
-        let taken = self.take(&principal, submission).await;
+        let taken = self.take(&principal, submission, Source::Api).await;
         drop(room);
         let (status, again) = status(&taken.outcomes);
         let answer = Answer::new(&taken.outcomes, self.journal.epoch, taken.received_at);
@@ -263,7 +261,9 @@ impl Core {
             received_at: (self.clock)(),
             traceparent,
         };
-        let head = &refused.original[..refused.original.len().min(self.settings.rejected_bytes_max)];
+        // What it calls secret may stand behind what is kept of it.
+        let looked_at = self.settings.rejected_bytes_max.max(LOOKED_AT_BYTES);
+        let head = &refused.original[..refused.original.len().min(looked_at)];
         let refused = Refused {
             reason: refused.problem.detail(),
             original: &String::from_utf8_lossy(head),
@@ -290,40 +290,5 @@ fn traceparent(head: &Parts) -> Option<Box<str>> {
     if let Some(Traceparent(own)) = head.extensions.get() {
         return Some(own.clone());
     }
-    let text = head.headers.get(TRACEPARENT)?.to_str().ok()?;
-    is_traceparent(text).then(|| text.into())
-}
-
-/// Version 00 of W3C Trace Context: `00-<32 hex>-<16 hex>-<2 hex>`, ids not all zero.
-fn is_traceparent(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    let [version, trace, parent, flags] = parts[..] else {
-        return false;
-    };
-    let hex = |part: &str, length: usize| {
-        part.len() == length && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    let zero = |part: &str| part.bytes().all(|byte| byte == b'0');
-    version == "00" && hex(trace, 32) && hex(parent, 16) && hex(flags, 2) && !zero(trace) && !zero(parent)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_trace_context_is_told_from_garbage() {
-        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert!(is_traceparent(good));
-        for bad in [
-            "",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
-            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
-            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-        ] {
-            assert!(!is_traceparent(bad), "{bad}");
-        }
-    }
+    Traceparent::sent(&head.headers)
 }

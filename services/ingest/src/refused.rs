@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::Settings;
 use crate::admission::Gist;
-use crate::blank::excerpt;
+use crate::blank::{excerpt, named_secrets, reason};
 use crate::metrics::Metrics;
 use crate::rate::Rate;
 
@@ -104,6 +104,11 @@ impl Refusals {
 
     fn record(&self, sender: &Sender<'_>, refused: &Refused<'_>) -> NewRecord {
         let gist = Gist::of(refused.original);
+        let secrets = if gist.secrets.is_empty() {
+            named_secrets(refused.original)
+        } else {
+            gist.secrets
+        };
         let device = gist.device.as_deref().or(refused.device);
         let key = format!("{}/{}", sender.tenant, device.unwrap_or_default());
         let placed = |placement: &Placement| placement.of(device.unwrap_or_default());
@@ -115,8 +120,8 @@ impl Refusals {
             tenant: sender.tenant.into(),
             device: device.map(Into::into),
             received_at: sender.received_at,
-            reason: refused.reason.into(),
-            original: excerpt(refused.original, &gist.secrets, self.settings.rejected_bytes_max).into(),
+            reason: reason(refused.reason, &secrets).into(),
+            original: excerpt(refused.original, &secrets, self.settings.rejected_bytes_max).into(),
         };
         NewRecord {
             topic: Topic::Rejected,

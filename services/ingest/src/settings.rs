@@ -23,6 +23,8 @@ pub struct Settings {
     /// Bodies longer than this are taken apart on a thread of their own, so that one does not hold up
     /// other requests: 64 KiB.
     pub inline_bytes_max: usize,
+    /// A command that does not say when it expires lives so long: 1 day.
+    pub command_lifetime: Duration,
     /// How long the log may take to confirm: 10 s.
     pub append_within: Duration,
     /// `Retry-After` of an answer that asks to try again: 2 s.
@@ -54,6 +56,7 @@ impl Default for Settings {
             event_bytes_max: 256 * KIB,
             event: schemas::json::Limits::default(),
             inline_bytes_max: 64 * KIB,
+            command_lifetime: Duration::from_secs(86_400),
             append_within: Duration::from_secs(10),
             retry_after: Duration::from_secs(2),
             device_events_per_second: 1_000,

@@ -38,6 +38,15 @@ pub(crate) struct Core {
     devices: Rate,
 }
 
+/// Where events came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// `POST /v1/events`: as their sender wrote them.
+    Api,
+    /// Another surface of ours, which knows the commands whose steps it passes on.
+    Own,
+}
+
 /// Outcomes, and the receipt that they share.
 pub(crate) struct Taken {
     pub(crate) outcomes: Vec<Outcome>,
@@ -91,7 +100,12 @@ impl Ingest {
 
 impl Core {
     /// Judges the events, appends the good ones, and answers when all is known.
-    pub(crate) async fn take(self: &Arc<Self>, principal: &Principal, submission: Submission) -> Taken {
+    pub(crate) async fn take(
+        self: &Arc<Self>,
+        principal: &Principal,
+        submission: Submission,
+        source: Source,
+    ) -> Taken {
         let count = submission.items.len();
         let placement = match self.placement(principal, &submission.tenant).await {
             Ok(placement) => placement,
@@ -101,7 +115,13 @@ impl Core {
         };
         // Not before the tenant is known: an event is confirmed soon after it was received.
         let received_at = (self.clock)();
-        let judged = self.judge(principal, submission, placement, received_at).await;
+        let inward = Inward {
+            submission,
+            source,
+            placement,
+            received_at,
+        };
+        let judged = self.judge(principal, inward).await;
         let Judged {
             mut outcomes,
             admitted,
@@ -160,20 +180,14 @@ impl Core {
     }
 
     /// Judges every item; of a large submission on a thread for such work.
-    async fn judge(
-        self: &Arc<Self>,
-        principal: &Principal,
-        submission: Submission,
-        placement: Arc<Placement>,
-        received_at: Micros,
-    ) -> Judged {
-        let bytes: usize = submission.items.iter().map(|item| item.get().len()).sum();
+    async fn judge(self: &Arc<Self>, principal: &Principal, inward: Inward) -> Judged {
+        let bytes: usize = inward.submission.items.iter().map(|item| item.get().len()).sum();
         if bytes <= self.settings.inline_bytes_max {
-            return self.judge_now(principal, &submission, &placement, received_at);
+            return self.judge_now(principal, &inward);
         }
         let (this, principal) = (Arc::clone(self), principal.clone());
-        let count = submission.items.len();
-        let judge = move || this.judge_now(&principal, &submission, &placement, received_at);
+        let count = inward.submission.items.len();
+        let judge = move || this.judge_now(&principal, &inward);
         tokio::task::spawn_blocking(judge).await.unwrap_or_else(|error| {
             tracing::error!(%error, "the judgement of a submission failed");
             Judged {
@@ -183,13 +197,14 @@ impl Core {
         })
     }
 
-    fn judge_now(
-        &self,
-        principal: &Principal,
-        submission: &Submission,
-        placement: &Placement,
-        received_at: Micros,
-    ) -> Judged {
+    fn judge_now(&self, principal: &Principal, inward: &Inward) -> Judged {
+        let Inward {
+            submission,
+            source,
+            placement,
+            received_at,
+        } = inward;
+        let received_at = *received_at;
         let mut seed = [0; 10];
         if let Err(error) = getrandom::fill(&mut seed) {
             tracing::error!(%error, "the system gives no random bytes: events cannot be named");
@@ -209,7 +224,9 @@ impl Core {
             generation: self.journal.layout.generation,
             received_at,
             traceparent: submission.traceparent.as_deref(),
+            knows_commands: *source == Source::Own,
             seal: &|tenant, device, secret| sealer.seal(tenant, device, secret),
+            opens: &|tenant, device, sealed| sealer.open(tenant, device, sealed).is_ok(),
         };
         let mut judged = Judged {
             outcomes: Vec::with_capacity(submission.items.len()),
@@ -298,6 +315,14 @@ impl Core {
     }
 }
 
+/// Events that came in, and what is known of them before they are judged.
+struct Inward {
+    submission: Submission,
+    source: Source,
+    placement: Arc<Placement>,
+    received_at: Micros,
+}
+
 /// Items judged: an outcome for each that was rejected, and the others.
 struct Judged {
     outcomes: Vec<Option<Outcome>>,
@@ -307,6 +332,6 @@ struct Judged {
 #[async_trait]
 impl EventSink for Ingest {
     async fn submit(&self, principal: &Principal, submission: Submission) -> Vec<Outcome> {
-        self.core.take(principal, submission).await.outcomes
+        self.core.take(principal, submission, Source::Own).await.outcomes
     }
 }

@@ -110,6 +110,7 @@ macro_rules! contract_tests {
             a_call_that_was_given_up_loses_no_record
             a_tail_that_is_opened_again_goes_on_where_it_is_told
             tails_of_several_partitions_do_not_mix
+            several_tails_follow_the_control_topic
             a_tail_passes_what_follows_a_transaction
             a_tail_of_a_trimmed_position_says_so
             a_transaction_is_seen_whole_or_not_at_all

@@ -140,7 +140,8 @@ pub trait Tail: Send {
     async fn next(&mut self) -> Result<Batch, TailError>;
 }
 
-/// Opens tails. In Kafka all tails of a process share one assigned consumer.
+/// Opens tails. In Kafka all tails of a process share one assigned consumer, which gives a partition to one tail at a
+/// time; but for `wakeline.control`, of which there may be several.
 #[async_trait]
 pub trait Tails: Send + Sync {
     /// Follows `partition` from `from` on. Returns at once; trouble is told by [`Tail::next`].

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::Directory;
+use access::http::Path;
 use gateway::device_socket::DeviceSockets;
 use gateway::front_door::FrontDoor;
 use ingest::Ingest;
@@ -103,6 +104,7 @@ pub struct Node {
     directory: Arc<Directory>,
     opened: Opened,
     ingest: Arc<Ingest>,
+    paths: Vec<Path>,
     door: CancellationToken,
 }
 
@@ -136,7 +138,7 @@ impl Node {
         }
         let front = wiring.front(&directory, &administration)?;
         let door = FrontDoor::new(front.wiring, &registry).map_err(failed)?;
-        let closing = CancellationToken::new();
+        let (paths, closing) = (door.paths(), CancellationToken::new());
         let (listening, stop) = (listeners.public, closing.clone());
         tasks.spawn("front door", async move {
             door.serve(listening, stop).await;
@@ -155,6 +157,7 @@ impl Node {
             directory,
             opened,
             ingest: front.ingest,
+            paths,
             door: closing,
         })
     }
@@ -169,6 +172,12 @@ impl Node {
     #[must_use]
     pub const fn admin(&self) -> SocketAddr {
         self.admin
+    }
+
+    /// Every path that the public listener answers.
+    #[must_use]
+    pub fn paths(&self) -> &[Path] {
+        &self.paths
     }
 
     /// Resolves once credentials can be judged.

@@ -6,6 +6,7 @@
 //! file, which beats the default.
 
 pub mod check;
+pub mod jwt;
 pub mod parse;
 pub mod sources;
 pub mod table;
@@ -14,6 +15,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use jwt::Jwt;
 pub use sources::{Mistake, Sources};
 
 /// Where events and state are kept.
@@ -127,6 +129,8 @@ pub struct Config {
     pub gateway: gateway::Settings,
     /// Settings of opening streams.
     pub open: gateway::open::OpenSettings,
+    /// Settings of the requests to dialects.
+    pub desk: gateway::DeskSettings,
     /// Settings of device sockets.
     pub device_socket: gateway::DeviceSocketSettings,
     /// Settings of the public listener.
@@ -139,6 +143,12 @@ pub struct Config {
     pub history_off: bool,
     /// Failed authentications of an address in a minute before it is told 429.
     pub failed_authentications_per_minute: u32,
+    /// Addresses whose failures are counted at once.
+    pub failed_addresses_max: usize,
+    /// JWTs of an outside issuer.
+    pub jwt: Jwt,
+    /// Settings of tokens, sessions and tenants.
+    pub administration: access::administration::Settings,
     /// Settings of the embedded engine.
     pub embedded: embedded::Settings,
     /// Settings of the Kafka engine; addresses and topics are put in when it is opened.
@@ -183,12 +193,16 @@ impl Default for Config {
             projector: projector::Settings::default(),
             gateway: gateway::Settings::default(),
             open: gateway::open::OpenSettings::default(),
+            desk: gateway::DeskSettings::default(),
             device_socket: gateway::DeviceSocketSettings::default(),
             front_door: gateway::front_door::FrontDoorSettings::default(),
             native: gateway::native::NativeSettings::default(),
             retention: Duration::from_secs(7 * 24 * 3600),
             history_off: false,
             failed_authentications_per_minute: 20,
+            failed_addresses_max: 65_536,
+            jwt: Jwt::default(),
+            administration: access::administration::Settings::default(),
             embedded: embedded::Settings::default(),
             kafka_settings: journal::kafka::Settings::new(""),
             cql_settings: state::scylla::Settings::default(),

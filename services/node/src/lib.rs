@@ -8,6 +8,7 @@ pub mod client;
 pub mod config;
 pub mod demo;
 pub mod dependencies;
+pub mod jwt_keys;
 pub mod migrate;
 pub mod rebuild;
 pub mod schema_registry;

@@ -12,6 +12,7 @@ pub mod projector;
 pub mod reactor;
 pub mod rebuild;
 pub mod recovery;
+pub mod rulebook;
 pub mod settings;
 pub mod source;
 
@@ -22,5 +23,6 @@ mod task;
 pub use partition::{Decision, Partition};
 pub use projector::Projector;
 pub use reactor::{Reaction, Reactor};
+pub use rulebook::Rulebook;
 pub use settings::{FaultHook, Point, Settings};
 pub use status::{Health, PartitionHealth, Phase};

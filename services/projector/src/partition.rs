@@ -20,7 +20,8 @@ use state::counts::{self, CountsByTenant};
 use state::fold::{is_late, is_sign_of_life, says_status};
 use state::{DeviceKey, HistoryRow, Limits, Outcome, Stored, Write, fold};
 
-use crate::reactor::{Reaction, Reactor, Sign, Silence};
+use crate::reactor::{Changed, Heartbeat, Reaction, Reactor, Sign, Silence};
+use crate::rulebook::Rulebook;
 use crate::source::{SourceBatch, SourceEvent, record_key};
 use cache::Cache;
 
@@ -41,6 +42,8 @@ pub struct Rules {
     pub cached_document_bytes_max: u64,
     /// When silence is spoken of.
     pub silence: Silence,
+    /// Alerts of devices that fell silent.
+    pub heartbeat: Heartbeat,
 }
 
 /// A device's document as the partition knows it.
@@ -127,7 +130,7 @@ impl Partition {
         Self {
             cache: Cache::new(rules.cached_document_bytes_max),
             counts: CountsByTenant::new(),
-            reactor: Reactor::new(rules.silence),
+            reactor: Reactor::new(rules.silence, rules.heartbeat, rules.generation),
             rules,
         }
     }
@@ -137,6 +140,34 @@ impl Partition {
         let document = &stored.document;
         counts::update(&mut self.counts, &document.tenant, None, Some(document));
         self.reactor.restore(stored);
+    }
+
+    /// The alert rules that are in force from now on.
+    pub fn set_rules(&mut self, book: Arc<Rulebook>) {
+        self.reactor.set_rules(book);
+    }
+
+    /// The alert rules in force.
+    #[must_use]
+    pub fn rulebook(&self) -> &Arc<Rulebook> {
+        self.reactor.rules()
+    }
+
+    /// Holds a stored document against the alert rules put at or after `since` (an offset of
+    /// `wakeline.control`), which found it as it is. `now` is wall time.
+    pub fn hold_against_rules(&mut self, stored: Stored, since: Offset, now: Micros) -> Vec<Reaction> {
+        let key = Arc::new(DeviceKey {
+            tenant: stored.document.tenant.clone(),
+            device: stored.document.id.clone(),
+        });
+        // What is cached is what the store has, or newer.
+        let document = match self.cache.get(&key) {
+            Some(slot) => slot.document,
+            None => Some(stored.document),
+        };
+        document.map_or_else(Vec::new, |document| {
+            self.reactor.hold_against_rules(&key, &document, since, now)
+        })
     }
 
     /// The devices of `events` whose documents [`handle`](Self::handle) needs, each once.
@@ -191,7 +222,7 @@ impl Partition {
                 sign: None,
             });
             self.reactor.heard_event(event, now);
-            self.fold(event, device, &mut decision);
+            self.fold(event, device, &mut decision, now);
         }
         for key in order {
             if let Some(device) = touched.remove(&key) {
@@ -228,20 +259,25 @@ impl Partition {
         self.reactor.pending_timers()
     }
 
-    fn fold(&mut self, event: &SourceEvent, device: &mut Touched, decision: &mut Decision) {
+    fn fold(&mut self, event: &SourceEvent, device: &mut Touched, decision: &mut Decision, now: Micros) {
         let slot = &mut device.slot;
         if slot.source.is_some_and(|source| source >= event.offset) {
             decision.tally.nothing += 1;
             return;
         }
         let late = is_late(slot.document.as_deref(), &event.event);
+        let mut moved = true;
         match fold(slot.document.as_deref(), &event.event, &self.rules.limits) {
             Outcome::Nothing => {
                 decision.tally.nothing += 1;
+                if slot.document.is_none() {
+                    self.reactor.heard_of_unknown(event);
+                }
                 return;
             }
             Outcome::Times(document) => {
                 decision.tally.times += 1;
+                moved = false;
                 slot.document = Some(Arc::new(document));
             }
             Outcome::Changed(change) => {
@@ -250,6 +286,12 @@ impl Partition {
                 decision.bytes += value.len();
                 decision.state.push(state_record(&self.rules, event, Some(value)));
                 self.count(event, slot, Some(&change.document));
+                let changed = Changed {
+                    event,
+                    before: slot.document.as_deref(),
+                    after: &change.document,
+                };
+                decision.reactions.extend(self.reactor.judge(&changed, now));
                 slot.document = Some(Arc::new(change.document));
             }
             Outcome::Deleted => {
@@ -269,7 +311,9 @@ impl Partition {
         slot.source = Some(event.offset);
         device.dirty = true;
         note_sign(&self.rules.silence, event, device);
-        decision.history.extend(history_row(&self.rules, event, late));
+        decision
+            .history
+            .extend(history_row(&self.rules, event, late, moved));
     }
 
     /// Closes the batch for one device: its write, its timer, its reaction, its place in the cache.
@@ -309,17 +353,18 @@ impl Partition {
     }
 }
 
-/// The row of history that `event` leaves, if its kind leaves any.
-pub(crate) fn history_row(rules: &Rules, event: &SourceEvent, late: bool) -> Option<HistoryRow> {
-    rules
-        .history_kinds
-        .contains(&event.event.body.kind())
-        .then(|| HistoryRow {
-            partition: rules.partition,
-            offset: event.offset,
-            late,
-            event: Arc::clone(&event.event),
-        })
+/// The row of history that `event` leaves, if its kind leaves any; `moved`: it moved more than times. A step of an
+/// alert that moves nothing leaves none: its rule and somebody's hand may close an alert at about the same time, and
+/// it closed once.
+pub(crate) fn history_row(rules: &Rules, event: &SourceEvent, late: bool, moved: bool) -> Option<HistoryRow> {
+    let kind = event.event.body.kind();
+    let is_kept = rules.history_kinds.contains(&kind) && (moved || kind != Kind::Alert);
+    is_kept.then(|| HistoryRow {
+        partition: rules.partition,
+        offset: event.offset,
+        late,
+        event: Arc::clone(&event.event),
+    })
 }
 
 /// The state record of what `event` made of its device; without a value, a tombstone.

@@ -6,10 +6,12 @@ use std::time::Duration;
 use journal::{ClaimEvent, Clock, Journal, Membership, Partition, Topic};
 use prometheus::Registry;
 use state::Store;
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
+use crate::rulebook::follow;
 use crate::settings::Settings;
 use crate::status::{Health, Status};
 use crate::task::{Ended, Shared, Task};
@@ -47,6 +49,7 @@ impl Projector {
             clock,
             metrics,
             status: Status::default(),
+            rules: watch::Sender::new(None),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -62,11 +65,25 @@ impl Projector {
     /// Works until `cancel`; then gives up its partitions, each after the batch in flight, and leaves.
     /// Trouble with the group is met by joining again, after a wait that grows up to `retry_max`.
     pub async fn run(&self, cancel: CancellationToken) {
+        let Shared {
+            journal,
+            settings,
+            rules,
+            ..
+        } = &*self.shared;
+        tokio::select! {
+            biased;
+            () = self.memberships(&cancel) => {}
+            never = follow::follow(journal, settings, rules) => match never {},
+        }
+    }
+
+    async fn memberships(&self, cancel: &CancellationToken) {
         let settings = &self.shared.settings;
         let mut wait = settings.retry_min;
         while !cancel.is_cancelled() {
             let joined = tokio::time::Instant::now();
-            let Left::Trouble(reason) = self.membership(&cancel).await else {
+            let Left::Trouble(reason) = self.membership(cancel).await else {
                 break;
             };
             self.shared.metrics.restarts.inc();

@@ -1,4 +1,5 @@
-//! The reactor of one partition: what the passing of time, or a sign of life, makes it append.
+//! The reactor of one partition: what the passing of time, a sign of life, or a change that an alert rule
+//! speaks of makes it append.
 //!
 //! Pure: no I/O, no clock of its own. It never writes state: a reaction is an event like any other, and
 //! counts only once the fold has read it back. Until then the decision is pending and is not taken again,
@@ -15,6 +16,8 @@
 //! the silence after that sign is up as well (and somebody saw all of it: after a hand-over the answer is ONLINE).
 //! Until a verdict has come back, nobody who gave it says more.
 
+mod alerts;
+mod expiry;
 mod reaction;
 #[cfg(test)]
 mod tests;
@@ -26,13 +29,18 @@ use std::time::Duration;
 
 use journal::Offset;
 use rustc_hash::FxHashMap;
-use schemas::event::{PresenceReason, Status};
+use schemas::event::{CommandStatus, PresenceReason, Status};
 use schemas::{Body, Document, Event, Micros};
 use state::{DeviceKey, Stored};
 
+use crate::rulebook::Rulebook;
 use crate::settings::{Settings, micros};
 use crate::source::SourceEvent;
-pub use reaction::{PresenceReaction, Reaction, Rule};
+use alerts::Alerts;
+pub(crate) use alerts::Changed;
+pub use alerts::Heartbeat;
+use expiry::Expiries;
+pub use reaction::{PresenceReaction, Reaction, Rule, StepReaction};
 use watch::Watch;
 
 /// When silence is spoken of; all in microseconds.
@@ -105,12 +113,16 @@ pub struct Reactor {
     at_end: bool,
     /// No verdict of silence before this.
     verdicts_from: Micros,
+    expiries: Expiries,
+    alerts: Alerts,
+    /// The alert rules in force.
+    book: Arc<Rulebook>,
 }
 
 impl Reactor {
-    /// A reactor that knows no device.
+    /// A reactor that knows no device and no alert rule. `generation` is that of the layout.
     #[must_use]
-    pub fn new(silence: Silence) -> Self {
+    pub fn new(silence: Silence, heartbeat: Heartbeat, generation: u32) -> Self {
         Self {
             silence,
             watches: FxHashMap::default(),
@@ -119,7 +131,37 @@ impl Reactor {
             newest_read: Micros::MIN,
             at_end: false,
             verdicts_from: Micros::MIN,
+            expiries: Expiries::default(),
+            alerts: Alerts::new(generation, heartbeat),
+            book: Arc::default(),
         }
+    }
+
+    /// The alert rules that are in force from now on.
+    pub fn set_rules(&mut self, book: Arc<Rulebook>) {
+        self.book = book;
+    }
+
+    /// The alert rules in force.
+    #[must_use]
+    pub fn rules(&self) -> &Arc<Rulebook> {
+        &self.book
+    }
+
+    /// What an event that changed its device means for alerts.
+    pub(crate) fn judge(&mut self, changed: &Changed<'_>, now: Micros) -> Vec<Reaction> {
+        self.alerts.judge(&self.book, changed, now)
+    }
+
+    /// What the rules put at or after `since` say of a device as it is.
+    pub(crate) fn hold_against_rules(
+        &mut self,
+        key: &Arc<DeviceKey>,
+        document: &Document,
+        since: Offset,
+        now: Micros,
+    ) -> Vec<Reaction> {
+        self.alerts.hold_against(&self.book, key, document, since, now)
     }
 
     /// Takes up the device of a stored document.
@@ -132,10 +174,10 @@ impl Reactor {
         self.update(&Arc::new(key), Some(document), stored.source);
     }
 
-    /// Devices with a timer.
+    /// Devices, and commands, with a timer.
     #[must_use]
     pub fn pending_timers(&self) -> usize {
-        self.timers.len()
+        self.timers.len() + self.expiries.len()
     }
 
     /// The end of the partition was reached at wall time `now`.
@@ -149,13 +191,37 @@ impl Reactor {
         // A receipt in the future (a producer's mistake) must not make everybody silent.
         self.advance(event.event.received_at.min(now));
         self.at_end = false;
-        let Body::Presence(_) = &event.event.body else {
-            self.newest_read = self.newest_read.max(event.event.received_at.min(now));
-            return;
-        };
-        // The reactor's own words are younger than what is read beside them: they say nothing of how far that is.
-        if let Some(watch) = self.watches.get_mut(&event.key) {
-            watch.read_back(&event.event.id);
+        match &event.event.body {
+            Body::Presence(_) => {
+                if let Some(watch) = self.watches.get_mut(&event.key) {
+                    watch.read_back(&event.event.id);
+                }
+            }
+            Body::Alert(alert) => self.alerts.read_back(&event.key, alert),
+            Body::Command(step) => match step.status {
+                CommandStatus::Success | CommandStatus::Failed | CommandStatus::Expired => {
+                    self.expiries.ended(&event.key, &step.command_id);
+                }
+                CommandStatus::Queued | CommandStatus::Delivered | CommandStatus::InProgress => {}
+            },
+            Body::Telemetry(_)
+            | Body::Lock(_)
+            | Body::Log(_)
+            | Body::Entity(_)
+            | Body::Location(_)
+            | Body::Device(_)
+            | Body::Deleted => {
+                // The reactor's own words are younger than what is read beside them: only what others say tells how far
+                // that is.
+                self.newest_read = self.newest_read.max(event.event.received_at.min(now));
+            }
+        }
+    }
+
+    /// An event of a device that nobody knows, and that did not create it.
+    pub(crate) fn heard_of_unknown(&mut self, event: &SourceEvent) {
+        if let Body::Command(step) = &event.event.body {
+            self.expiries.step_of_unknown(&event.key, step);
         }
     }
 
@@ -193,10 +259,18 @@ impl Reactor {
 
     /// The log will never take `reaction`; its rule may decide anew.
     pub(crate) fn give_up(&mut self, reaction: &Reaction) {
-        let Reaction::Presence(presence) = reaction;
-        if let Some(watch) = self.watches.get_mut(&presence.key) {
-            watch.read_back(&presence.id);
-            self.arm(&presence.key);
+        match reaction {
+            Reaction::Presence(presence) => {
+                if let Some(watch) = self.watches.get_mut(&presence.key) {
+                    watch.read_back(&presence.id);
+                    self.arm(&presence.key);
+                }
+            }
+            Reaction::Step(step) => {
+                if let Body::Alert(alert) = &step.event.body {
+                    self.alerts.read_back(&step.key, alert);
+                }
+            }
         }
     }
 
@@ -223,6 +297,12 @@ impl Reactor {
             reactions.extend(watch.fire(&key, clock, now, self.verdicts_from, &self.silence));
             self.arm(&key);
         }
+        while reactions.len() < reactions_max {
+            match self.expiries.next_due(clock, now, self.silence.pending_max) {
+                Some(expiry) => reactions.push(Reaction::Step(expiry)),
+                None => break,
+            }
+        }
         reactions
     }
 
@@ -243,6 +323,7 @@ impl Reactor {
     }
 
     fn update(&mut self, key: &Arc<DeviceKey>, document: Option<&Document>, source: Offset) {
+        self.expiries.update(key, document);
         let Some(document) = document else {
             self.forget(key);
             return;

@@ -29,7 +29,7 @@ pub use compare::{Comparison, Refold, compare, refold};
 pub use difference::{Difference, Kind};
 
 use crate::partition::Rules;
-use crate::reactor::Silence;
+use crate::reactor::{Heartbeat, Silence};
 use crate::recovery::{LiveKeys, Ports, Recovery, RecoveryError, Scope, Step, Target};
 use crate::settings::Settings;
 
@@ -284,6 +284,7 @@ fn rules(journal: &Journal, partition: Partition) -> Rules {
         generation: journal.layout.generation,
         limits: Limits::of(&journal.layout),
         silence: Silence::of(&settings),
+        heartbeat: Heartbeat::of(&settings),
         history_kinds: settings.history_kinds,
         rejected_per_batch_max: settings.rejected_per_batch_max,
         cached_document_bytes_max: settings.cached_document_bytes_max,

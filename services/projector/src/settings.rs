@@ -35,6 +35,10 @@ pub struct Settings {
     pub stale_after: Duration,
     /// A device that was silent for so long is OFFLINE.
     pub offline_after: Duration,
+    /// Whether a device that falls silent has an alert `NO_HEARTBEAT` until it is heard again.
+    pub no_heartbeat: bool,
+    /// Its severity.
+    pub no_heartbeat_severity: u8,
     /// A stretch of time longer than this in which the partition was not followed proves no silence:
     /// verdicts wait for `stale_after` after it. Also how old the newest event may be for the
     /// partition to count as followed.
@@ -78,6 +82,8 @@ impl Default for Settings {
                 .collect(),
             stale_after: Duration::from_secs(30),
             offline_after: Duration::from_secs(600),
+            no_heartbeat: true,
+            no_heartbeat_severity: 4,
             unobserved_max: Duration::from_secs(5),
             reaction_pending_max: Duration::from_secs(60),
             reactions_max: 1_000,

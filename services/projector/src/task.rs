@@ -7,23 +7,27 @@
 mod batch;
 mod effects;
 mod patience;
+mod sweep;
 
 use std::sync::Arc;
 
 use journal::{Claim, Clock, Journal, Offset, Partition as PartitionNumber, TailError, Topic};
 use state::{Applied, Limits, Store};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::{Metrics, PartitionMetrics};
 use crate::partition::{Partition, Rules};
-use crate::reactor::Silence;
+use crate::reactor::{Heartbeat, Silence};
 use crate::recovery::{Ports, Recovery, RecoveryError, Scope, Step, Target, bounds};
+use crate::rulebook::follow::Known;
 use crate::settings::{Point, Settings, micros};
 use crate::source::SourceBatch;
 use crate::status::{Phase, Status};
 use batch::BatchSize;
 use patience::Backoff;
+use sweep::Sweeps;
 
 /// What all tasks of a projector share.
 pub(crate) struct Shared {
@@ -33,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
     pub(crate) status: Status,
+    /// The alert rules, kept by the projector.
+    pub(crate) rules: watch::Sender<Known>,
 }
 
 /// Why a task ended.
@@ -70,6 +76,7 @@ pub(crate) struct Task {
     waits: bool,
     /// Time of the oldest event that may not be in the tables yet; `None` at the end of the log.
     open_since: Option<schemas::Micros>,
+    sweeps: Sweeps,
 }
 
 impl Task {
@@ -84,6 +91,7 @@ impl Task {
             rejected_per_batch_max: settings.rejected_per_batch_max,
             cached_document_bytes_max: settings.cached_document_bytes_max,
             silence: Silence::of(settings),
+            heartbeat: Heartbeat::of(settings),
         };
         Self {
             claim,
@@ -99,6 +107,7 @@ impl Task {
             phase: Phase::Recovering,
             waits: false,
             open_since: None,
+            sweeps: Sweeps::new(),
             shared,
         }
     }
@@ -116,8 +125,10 @@ impl Task {
     async fn drive(&mut self) -> Result<std::convert::Infallible, Ended> {
         self.enter(Phase::Recovering);
         self.recover().await?;
+        self.learn_rules().await?;
         self.restore().await?;
-        // The counts are taken from the documents themselves, which heals what a crash left askew.
+        // The counts are those of the documents themselves, and stand from here on. Where the tables keep another
+        // answer for the same source (in CQL the one whose bytes are greater), the next batch puts it right.
         self.record_applied().await?;
         self.claim
             .start(self.source)
@@ -270,6 +281,7 @@ impl Task {
             }
         };
         self.goes_on();
+        self.take_rules();
         let now = (self.shared.clock)();
         if batch.records.is_empty() {
             if batch.next == self.source {
@@ -291,6 +303,7 @@ impl Task {
         }
         let due = self.partition.due(now, self.shared.settings.reactions_max);
         self.append_reactions(due).await?;
+        self.sweep().await?;
         self.metrics
             .pending_timers
             .set(gauge(self.partition.pending_timers() as u64));

@@ -90,11 +90,14 @@ macro_rules! state_contract_tests {
             pages_of_a_partition_hold_exactly_its_devices
             pages_of_a_tenant_hold_no_other_tenant
             a_foreign_page_key_is_refused
+            a_prefix_of_ids_is_found_while_a_device_has_it
             tenants_of_a_device_follow_writes_and_deletes
             devices_at_a_location_follow_moves_and_deletes
+            devices_at_a_location_are_found_by_tenant
             progress_that_was_never_set_is_none
             progress_is_read_as_it_was_set
             progress_never_goes_back
+            rules_applied_never_goes_back
             a_tenant_without_devices_leaves_the_counts
             counts_are_right_whichever_process_sets_them
             history_is_newest_first

@@ -113,6 +113,8 @@ pub fn fold(document: Option<&Document>, event: &Event, limits: &Limits) -> Outc
         changed: difference.changed,
         before: difference.before,
         event_id: event.id.clone(),
+        updated_before: document.map(|document| document.updated_at),
+        last_seen_before: document.and_then(|document| document.last_seen_at),
     }))
 }
 
@@ -134,8 +136,10 @@ pub fn is_sign_of_life(event: &Event) -> bool {
         Body::Telemetry(_) | Body::Lock(_) | Body::Log(_) | Body::Entity(_) | Body::Location(_) => true,
         Body::Presence(presence) => match presence.reason {
             PresenceReason::Connect => true,
+            // A report that names a session is the word of whoever holds that connection, not the device's.
             PresenceReason::Report | PresenceReason::Replaced => {
-                presence.connected == Some(true) || presence.status == Some(Status::Online)
+                let is_there = presence.connected == Some(true) && presence.session.is_none();
+                is_there || presence.status == Some(Status::Online)
             }
             PresenceReason::Disconnect | PresenceReason::Will | PresenceReason::Silence => false,
         },

@@ -70,6 +70,9 @@ pub enum StoreError {
     BadPage,
 }
 
+/// Documents of one page, while a store is looked through.
+const HAS_ANY_PAGE: usize = 500;
+
 /// Documents of devices.
 #[async_trait]
 pub trait Documents: Send + Sync {
@@ -96,11 +99,44 @@ pub trait Documents: Send + Sync {
         limit: usize,
     ) -> Result<Page, StoreError>;
 
+    /// Whether `tenant` has a device whose id begins with `prefix` and goes on; `partitions` as for
+    /// [`page`](Self::page). This looks through pages; an engine that can seek does.
+    async fn has_any(
+        &self,
+        tenant: &str,
+        partitions: &[Partition],
+        prefix: &str,
+    ) -> Result<bool, StoreError> {
+        let mut after: Option<PageKey> = None;
+        loop {
+            let page = self
+                .page(tenant, partitions, after.as_deref(), HAS_ANY_PAGE)
+                .await?;
+            let begins = |stored: &Stored| {
+                let rest = stored.document.id.strip_prefix(prefix);
+                rest.is_some_and(|rest| !rest.is_empty())
+            };
+            if page.documents.iter().any(begins) {
+                return Ok(true);
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(false);
+            }
+        }
+    }
+
     /// The tenants that have a device named `device`.
     async fn tenants_of(&self, device: &str) -> Result<Vec<Box<str>>, StoreError>;
 
-    /// The devices whose location is named `location`.
-    async fn devices_at(&self, location: &str) -> Result<Vec<DeviceKey>, StoreError>;
+    /// The devices of a tenant, or of all, whose location is named `location`. At most `limit` are looked
+    /// at, with some that were there; whoever shares the name in another tenant costs a tenant nothing.
+    async fn devices_at(
+        &self,
+        tenant: Option<&str>,
+        location: &str,
+        limit: usize,
+    ) -> Result<Vec<DeviceKey>, StoreError>;
 }
 
 /// Counts of one tenant's devices in one partition.
@@ -139,6 +175,13 @@ pub trait Progress: Send + Sync {
 
     /// Records progress. A lower `source` than stored loses.
     async fn set_applied(&self, partition: Partition, applied: &Applied) -> Result<(), StoreError>;
+
+    /// Next offset of `wakeline.control` whose alert rules the documents of `partition` were not held
+    /// against yet; 0 for never begun. Tables that a rebuild makes begin with that of those they replace.
+    async fn rules_applied(&self, partition: Partition) -> Result<Offset, StoreError>;
+
+    /// Records that. A lower `next` than stored loses.
+    async fn set_rules_applied(&self, partition: Partition, next: Offset) -> Result<(), StoreError>;
 }
 
 /// A row of history.

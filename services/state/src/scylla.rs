@@ -151,6 +151,11 @@ impl Scope {
         }
     }
 
+    /// Generation of the layout, whichever of its tables serve.
+    const fn layout_generation(self) -> i64 {
+        self.generation >> 16
+    }
+
     /// The timestamp of a write that comes from the event at `offset`.
     fn timestamp(self, offset: u64) -> i64 {
         self.created_at.saturating_add(offset.cast_signed())

@@ -82,6 +82,40 @@ async fn config_check_prints_all_mistakes_at_once() {
 }
 
 #[tokio::test]
+async fn config_check_knows_the_section_of_jwts_and_reads_its_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, key) = (dir.path().join("wakeline.toml"), dir.path().join("secret"));
+    std::fs::write(&key, "a secret of at least thirty-two bytes").unwrap();
+    let check = async |section: &str| {
+        let data = dir.path().join("data");
+        std::fs::write(
+            &file,
+            format!("data = {data:?}\n[jwt]\nkey_file = {key:?}\n{section}"),
+        )
+        .unwrap();
+        let arguments = ["config", "check", "--config", file.to_str().unwrap()];
+        Program::run(&arguments, &[]).await
+    };
+    let good = check("algorithm = \"HS256\"\nissuer = \"i\"\naudience = [\"a\", \"b\"]\n").await;
+    assert_eq!(good.code, Some(0), "{good:?}");
+    assert!(good.output.contains("a,b"), "{}", good.output);
+    let wrong = "algorithm = \"HS265\"\njwks_url = \"certs\"\nleeway = \"long\"\nisuer = \"i\"\n";
+    let wrong = check(wrong).await;
+    assert_eq!(wrong.code, Some(2), "{wrong:?}");
+    let (_, mistakes) = wrong.output.split_once("to correct:").expect("mistakes");
+    for said in [
+        "HS256, RS256, ES256",
+        "is not a URL",
+        "jwt-leeway",
+        "did you mean `issuer`",
+        "keys come from one place",
+        "is no PEM file",
+    ] {
+        assert!(mistakes.contains(said), "{said}: {mistakes}");
+    }
+}
+
+#[tokio::test]
 async fn serve_with_mistakes_names_them_and_ends() {
     let arguments = ["serve", "--ingest-body-bytes-max", "lots"];
     let ended = Program::run(&arguments, &[("WAKELINE_UNHEARD_OF", "1")]).await;

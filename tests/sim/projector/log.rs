@@ -33,6 +33,8 @@ pub(super) struct Log {
     pub(super) changed: Notify,
     /// How long a transaction stays unreadable after its answer.
     pub(super) readable_after: Mutex<Duration>,
+    /// How long a record of `wakeline.control` takes to whoever follows it.
+    pub(super) told_after: Mutex<Duration>,
     pub(super) trace: Mutex<Vec<String>>,
     begun: Instant,
 }
@@ -44,6 +46,7 @@ impl Log {
             group: Mutex::new(Group::new(partitions)),
             changed: Notify::new(),
             readable_after: Mutex::new(Duration::ZERO),
+            told_after: Mutex::new(Duration::ZERO),
             trace: Mutex::default(),
             begun: Instant::now(),
         })
@@ -237,20 +240,46 @@ impl Reader for Port {
     }
 }
 
-/// No projector follows a partition without owning it.
-struct NoTail;
+/// Follows a partition without owning it: what a projector does with `wakeline.control`.
+struct Following {
+    log: Arc<Log>,
+    process: Arc<Process>,
+    topic: Topic,
+    partition: Partition,
+    next: Offset,
+}
 
 #[async_trait]
-impl Tail for NoTail {
+impl Tail for Following {
     async fn next(&mut self) -> Result<Batch, TailError> {
-        Err(TailError::Closed)
+        loop {
+            let changed = self.log.changed.notified();
+            if self.process.is_dead() {
+                std::future::pending::<()>().await;
+            }
+            let read = self.log.read(self.topic, self.partition, self.next, 5);
+            let batch = read.map_err(|Bounds { start, end }| TailError::OutOfRange { start, end })?;
+            if batch.next > self.next {
+                let told_after = *self.log.told_after.lock();
+                tokio::time::sleep(told_after).await;
+                self.next = batch.next;
+                return Ok(batch);
+            }
+            changed.await;
+        }
     }
 }
 
 #[async_trait]
 impl Tails for Port {
-    async fn open(&self, _: Topic, _: Partition, _: Offset) -> Box<dyn Tail> {
-        Box::new(NoTail)
+    async fn open(&self, topic: Topic, partition: Partition, from: Offset) -> Box<dyn Tail> {
+        Box::new(Following {
+            log: Arc::clone(&self.log),
+            process: Arc::clone(&self.process),
+            topic,
+            partition,
+            next: from,
+        })
     }
 }
 

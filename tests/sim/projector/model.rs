@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use journal::{Offset, Partition, Topic};
-use schemas::{Document, Event};
+use schemas::{Document, Event, Kind};
 use state::fold::is_late;
 use state::{Counts, DeviceKey, Limits, Outcome, counts, fold};
 
@@ -42,7 +42,13 @@ pub(super) fn folded(world: &World, partition: Partition) -> Folded {
         let late = is_late(before, &event);
         match fold(before, &event, &limits) {
             Outcome::Nothing => continue,
-            Outcome::Times(after) => drop(folded.documents.insert(key, after)),
+            Outcome::Times(after) => {
+                folded.documents.insert(key, after);
+                // What is closed is closed: it leaves no second row.
+                if event.body.kind() == Kind::Alert {
+                    continue;
+                }
+            }
             Outcome::Changed(change) => {
                 folded.records.push((offset, name, Some(change.encode())));
                 folded.documents.insert(key, change.document);

@@ -26,6 +26,12 @@ pub(crate) enum Step {
     },
     /// One of the last events is sent again.
     Again { back: usize },
+    /// Somebody closes one of the last alerts that rules opened.
+    Close { back: usize },
+    /// The alert rule that comes and goes is put, or removed.
+    Rule { is_put: bool },
+    /// Something that is about no alert rule is told to all processes.
+    Token,
     /// What is no event stands in the log.
     Foreign { partition: u32 },
     /// Time passes.
@@ -49,6 +55,8 @@ pub(crate) enum Step {
     },
     /// Transactions become readable later than their answer.
     Slow { ms: u64 },
+    /// Alert rules, and what else is told to all processes, reach them late.
+    Late { ms: u64 },
 }
 
 /// A device of a tenant.
@@ -72,9 +80,16 @@ impl Step {
         let process = random.random_range(0..PROCESSES);
         match random.random_range(0..100) {
             0..=39 => Self::send(random),
-            40..=46 => Self::Again {
+            40..=44 => Self::Again {
                 back: random.random_range(0..40),
             },
+            45 => Self::Close {
+                back: random.random_range(0..6),
+            },
+            46 => Self::Rule {
+                is_put: random.random_bool(0.6),
+            },
+            47 if random.random_bool(0.5) => Self::Token,
             47 => Self::Foreign {
                 partition: random.random_range(0..2),
             },
@@ -90,6 +105,9 @@ impl Step {
                 seconds: random.random_range(1..60),
             },
             84..=97 => Self::fault(random, process),
+            98 => Self::Late {
+                ms: pick(random, &[0, 5, 700, 20_000]),
+            },
             _ => Self::Slow {
                 ms: pick(random, &[0, 5, 300, 4_000]),
             },

@@ -29,6 +29,7 @@ pub(super) struct Rows {
     /// `None` is a deleted row, which keeps its timestamp.
     pub(super) documents: BTreeMap<(Partition, DeviceKey), (Option<Bytes>, Offset)>,
     pub(super) applied: BTreeMap<Partition, Applied>,
+    pub(super) rules: BTreeMap<Partition, Offset>,
     /// Late or not, and the event.
     pub(super) history: BTreeMap<(Partition, Offset), (bool, Bytes)>,
     on_the_way: Vec<(Instant, Sent)>,
@@ -39,6 +40,7 @@ enum Sent {
     Documents(Vec<Write>),
     History(Vec<HistoryRow>),
     Applied(Partition, Applied),
+    Rules(Partition, Offset),
 }
 
 impl Rows {
@@ -68,7 +70,38 @@ impl Rows {
                     *known = applied;
                 }
             }
+            Sent::Rules(partition, next) => {
+                let known = self.rules.entry(partition).or_default();
+                *known = next.max(*known);
+            }
         }
+    }
+
+    /// A page of the documents that `lies` picks, by name.
+    fn page(
+        &self,
+        lies: impl Fn(&Partition, &DeviceKey) -> bool,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let name = |key: &DeviceKey| format!("{}/{}", key.tenant, key.device);
+        let mut found: Vec<_> = self
+            .documents
+            .iter()
+            .filter(|((number, key), _)| lies(number, key) && after.is_none_or(|after| *name(key) > *after))
+            .filter_map(|((_, key), (value, source))| Some((name(key), value.as_ref()?, *source)))
+            .collect();
+        found.sort();
+        let next = found.get(limit).and(found.get(limit.saturating_sub(1)));
+        let next = next.map(|(name, _, _)| name.as_str().into());
+        let page = found
+            .iter()
+            .take(limit)
+            .map(|(_, value, source)| stored(value, *source));
+        Ok(Page {
+            documents: page.collect::<Result<_, _>>()?,
+            next,
+        })
     }
 }
 
@@ -202,8 +235,16 @@ impl Documents for Port {
         .await
     }
 
-    async fn page(&self, _: &str, _: &[Partition], _: Option<&str>, _: usize) -> Result<Page, StoreError> {
-        Ok(Page::default())
+    async fn page(
+        &self,
+        tenant: &str,
+        partitions: &[Partition],
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let lies =
+            |partition: &Partition, key: &DeviceKey| partitions.contains(partition) && *key.tenant == *tenant;
+        self.read(|rows| rows.page(lies, after, limit)).await?
     }
 
     async fn page_of_partition(
@@ -212,36 +253,15 @@ impl Documents for Port {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page, StoreError> {
-        let look = |rows: &Rows| {
-            let name = |key: &DeviceKey| format!("{}/{}", key.tenant, key.device);
-            let mut found: Vec<_> = rows
-                .documents
-                .iter()
-                .filter(|((number, key), _)| {
-                    *number == partition && after.is_none_or(|after| *name(key) > *after)
-                })
-                .filter_map(|((_, key), (value, source))| Some((name(key), value.as_ref()?, *source)))
-                .collect();
-            found.sort();
-            let next = found.get(limit).and(found.get(limit.saturating_sub(1)));
-            let next = next.map(|(name, _, _)| name.as_str().into());
-            let page = found
-                .iter()
-                .take(limit)
-                .map(|(_, value, source)| stored(value, *source));
-            Ok(Page {
-                documents: page.collect::<Result<_, _>>()?,
-                next,
-            })
-        };
-        self.read(look).await?
+        let lies = |number: &Partition, _: &DeviceKey| *number == partition;
+        self.read(|rows| rows.page(lies, after, limit)).await?
     }
 
     async fn tenants_of(&self, _: &str) -> Result<Vec<Box<str>>, StoreError> {
         Ok(Vec::new())
     }
 
-    async fn devices_at(&self, _: &str) -> Result<Vec<DeviceKey>, StoreError> {
+    async fn devices_at(&self, _: Option<&str>, _: &str, _: usize) -> Result<Vec<DeviceKey>, StoreError> {
         Ok(Vec::new())
     }
 }
@@ -262,6 +282,22 @@ impl Progress for Port {
             super::faults::Done::Nothing if fate.late.is_none() => Sent::History(Vec::new()),
             super::faults::Done::Nothing | super::faults::Done::Part | super::faults::Done::All => {
                 Sent::Applied(partition, applied)
+            }
+        })
+        .await
+    }
+
+    async fn rules_applied(&self, partition: Partition) -> Result<Offset, StoreError> {
+        self.read(|rows| rows.rules.get(&partition).copied().unwrap_or(0))
+            .await
+    }
+
+    async fn set_rules_applied(&self, partition: Partition, next: Offset) -> Result<(), StoreError> {
+        let what = format!("rules up to {next} of partition {partition}");
+        self.send(Effect::Applied, &what, |fate| match fate.done {
+            super::faults::Done::Nothing if fate.late.is_none() => Sent::History(Vec::new()),
+            super::faults::Done::Nothing | super::faults::Done::Part | super::faults::Done::All => {
+                Sent::Rules(partition, next)
             }
         })
         .await

@@ -11,11 +11,13 @@ use projector::{Projector, Settings};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use schemas::control::Layout;
-use schemas::{Body, Event, Kind};
+use schemas::event::{Alert, AlertStatus};
+use schemas::{Body, Control, Event, Kind};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::alerts;
 use super::faults::Process;
 use super::log::Log;
 use super::model;
@@ -58,6 +60,7 @@ impl World {
     pub(super) fn new(seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed ^ 0x5eed);
         let log = Log::new(PARTITIONS);
+        let tables = Tables::new(&log);
         let settings = Settings {
             poll: Duration::from_millis(500),
             batch_records_max: pick(&mut random, &[1, 4, 1_000]),
@@ -67,8 +70,8 @@ impl World {
             history_kinds: Kind::ALL.to_vec(),
             ..Settings::default()
         };
-        Self {
-            tables: Tables::new(&log),
+        let world = Self {
+            tables,
             log,
             layout: Layout {
                 generation: 1,
@@ -90,6 +93,75 @@ impl World {
             events: 0,
             beats: true,
             next_beat: Instant::now(),
+        };
+        for tenant in TENANTS {
+            world.control(&alerts::rule(tenant, alerts::STEADY, alerts::STEADY_WHEN), true);
+            world.control(&alerts::rule(tenant, alerts::MOVES, alerts::MOVES_WHEN), true);
+        }
+        // These were there before any device was.
+        let known = world.log.end(Topic::Control, 0);
+        world
+            .tables
+            .with(|rows| rows.rules = (0..PARTITIONS).map(|partition| (partition, known)).collect());
+        world
+    }
+
+    /// Puts an alert rule, or removes it.
+    fn control(&self, rule: &Control, is_put: bool) {
+        self.tell(&rule.key(), rule.kind(), is_put.then(|| rule.encode()));
+    }
+
+    /// Tells all processes something.
+    fn tell(&self, key: &str, kind: &str, value: Option<Bytes>) {
+        self.log.append(vec![NewRecord {
+            topic: Topic::Control,
+            partition: 0,
+            key: key.into(),
+            value,
+            timestamp_ms: START / 1_000,
+            headers: Headers {
+                kind: kind.into(),
+                generation: 1,
+                ..Headers::default()
+            },
+        }]);
+    }
+
+    /// A sender's retry.
+    fn send_again(&mut self, back: usize) {
+        let again = self
+            .sent
+            .len()
+            .checked_sub(back + 1)
+            .and_then(|index| self.sent.get(index));
+        if let Some(mut event) = again.cloned() {
+            event.received_at = self.received();
+            self.send(event);
+        }
+    }
+
+    /// Closes by hand an alert that a rule opened.
+    fn close(&mut self, back: usize) {
+        let opened = alerts::opened(self);
+        let chosen = opened
+            .len()
+            .checked_sub(back + 1)
+            .and_then(|index| opened.get(index));
+        if let Some((key, alert)) = chosen.cloned() {
+            self.events += 1;
+            let closed = Alert {
+                status: AlertStatus::Closed,
+                ..alert
+            };
+            let id = format!("e{}", self.events);
+            let event = event(
+                &id,
+                &key.tenant,
+                &key.device,
+                self.received(),
+                Body::Alert(closed),
+            );
+            self.send(event);
         }
     }
 
@@ -111,17 +183,14 @@ impl World {
                 event.occurred_at -= ago * SECOND;
                 self.send(event);
             }
-            Step::Again { back } => {
-                let again = self
-                    .sent
-                    .len()
-                    .checked_sub(back + 1)
-                    .and_then(|index| self.sent.get(index));
-                if let Some(mut event) = again.cloned() {
-                    event.received_at = self.received();
-                    self.send(event);
-                }
+            Step::Again { back } => self.send_again(*back),
+            Step::Close { back } => self.close(*back),
+            Step::Rule { is_put } => {
+                let rule = alerts::rule(TENANTS[0], alerts::FICKLE, alerts::FICKLE_WHEN);
+                self.control(&rule, *is_put);
             }
+            Step::Token => self.tell("token/of-somebody", "token", None),
+            Step::Late { ms } => *self.log.told_after.lock() = Duration::from_millis(*ms),
             Step::Foreign { partition } => {
                 let mut record = record(&event("foreign", TENANTS[0], "x", self.received(), Body::Deleted));
                 record.partition = *partition;
@@ -161,7 +230,7 @@ impl World {
         // Everybody does what can be done at once; but what devices send may come in bursts.
         if !matches!(
             step,
-            Step::Send { .. } | Step::Again { .. } | Step::Foreign { .. }
+            Step::Send { .. } | Step::Again { .. } | Step::Close { .. } | Step::Foreign { .. }
         ) {
             self.pass(Duration::from_millis(1)).await;
         }
@@ -173,6 +242,7 @@ impl World {
             self.kill(process);
         }
         *self.log.readable_after.lock() = Duration::ZERO;
+        *self.log.told_after.lock() = Duration::ZERO;
         self.log.group.lock().heal();
         self.tables.settle();
         self.start(0);
@@ -183,10 +253,16 @@ impl World {
         model::tables_hold(self)?;
         presence::are_online(self, &faithful)?;
         presence::were_never_silent(self, &faithful)?;
+        alerts::follow_from_the_log(self)?;
+        alerts::stand_where_rules_hold(self)?;
+        alerts::end_with_their_reason(self)?;
         self.pass(self.settings.offline_after + PEACE).await;
         self.settled().await?;
         model::tables_hold(self)?;
         presence::are_offline(self)?;
+        alerts::follow_from_the_log(self)?;
+        alerts::stand_where_rules_hold(self)?;
+        alerts::commands_expire(self)?;
         presence::each_silence_is_told_once(self)?;
         presence::whoever_lives_is_called_online(self)
     }

@@ -149,7 +149,7 @@ fn at_once(times: &[Duration], stretch: Duration) -> usize {
     let within = |from: &Duration| {
         times
             .iter()
-            .filter(|time| (*from..=*from + stretch).contains(time))
+            .filter(|&time| (*from..=*from + stretch).contains(time))
             .count()
     };
     times.iter().map(within).max().unwrap_or_default()

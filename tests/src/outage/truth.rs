@@ -32,17 +32,22 @@ pub struct Logged {
     pub received_at: Micros,
     /// Whether the device itself sent it, or is said to live.
     pub is_life: bool,
-    /// What the reactor says, if it is one of its own. Nobody else in a run speaks of presence.
+    /// What the reactor says, if it is one of its own. Nobody else in a run speaks of presence or alerts.
     pub reaction: Option<Reaction>,
 }
 
 /// What the reactor says of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reaction {
-    /// From now on.
-    pub status: Option<Status>,
-    /// Because it was silent.
-    pub of_silence: bool,
+pub enum Reaction {
+    /// How it is.
+    Presence {
+        /// From now on.
+        status: Option<Status>,
+        /// Because it was silent.
+        of_silence: bool,
+    },
+    /// A step of an alert.
+    Alert,
 }
 
 /// A state record.
@@ -123,11 +128,11 @@ impl Truth {
 }
 
 fn reaction(body: &Body) -> Option<Reaction> {
-    let Body::Presence(presence) = body else {
-        return None;
-    };
-    Some(Reaction {
-        status: presence.status,
-        of_silence: presence.reason == PresenceReason::Silence,
-    })
+    if let Body::Presence(presence) = body {
+        return Some(Reaction::Presence {
+            status: presence.status,
+            of_silence: presence.reason == PresenceReason::Silence,
+        });
+    }
+    matches!(body, Body::Alert(_)).then_some(Reaction::Alert)
 }

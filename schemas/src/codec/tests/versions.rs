@@ -140,6 +140,8 @@ fn a_change_without_any_member_that_has_a_default_is_read() {
         changed: Vec::new(),
         before: "{}".into(),
         event_id: "".into(),
+        updated_before: None,
+        last_seen_before: None,
     };
     assert_eq!(read::<ChangeRecord<'_>, Change>(&versions, &frame), change);
 }

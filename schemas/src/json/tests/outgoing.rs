@@ -150,6 +150,8 @@ fn a_change_shows_device_paths_and_previous_values_with_secrets_masked() {
         changed: vec!["commands".into(), "fields.speed".into()],
         before: r#"{"commands":[{"input":{"pin":{"$sealed":"x"}}}],"fields":{"speed":1}}"#.into(),
         event_id: "e".into(),
+        updated_before: None,
+        last_seen_before: None,
     };
     let text = written(|out| write_change(&change, out));
     let read: Value = serde_json::from_str(&text).unwrap();

@@ -1,13 +1,15 @@
 //! The fold itself: records of `wakeline.control` in, what they mean out. No I/O.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use journal::{Placement, Record};
 use rustc_hash::{FxHashMap, FxHashSet};
 use schemas::Micros;
-use schemas::control::{Control, Revocation, Tenant, Token};
+use schemas::control::{Control, Revocation, Rule, Tenant, Token};
 
 use super::tokens::Tokens;
+use crate::credential::session_end;
 
 /// A tenant, and where its devices lie.
 pub(crate) struct TenantEntry {
@@ -40,6 +42,12 @@ pub(crate) struct Fold {
     pub(crate) tokens: Tokens,
     pub(crate) tenants: FxHashMap<Box<str>, TenantEntry>,
     revocations: FxHashMap<Box<str>, Micros>,
+    /// How many of them are of devices, by tenant.
+    devices_revoked: FxHashMap<Box<str>, usize>,
+    /// Those of sessions, by when the session ends: from then on, nobody needs them.
+    sessions: BTreeSet<(Micros, Box<str>)>,
+    /// Alert rules, by tenant and id. Who may do what does not depend on them.
+    rules: FxHashMap<Box<str>, BTreeMap<Box<str>, Arc<Rule>>>,
     removed: FxHashSet<Box<str>>,
     /// By the key of the record.
     repairs: FxHashMap<Box<str>, Repair>,
@@ -63,6 +71,9 @@ impl Fold {
             tokens: Tokens::default(),
             tenants: FxHashMap::default(),
             revocations: FxHashMap::default(),
+            devices_revoked: FxHashMap::default(),
+            sessions: BTreeSet::new(),
+            rules: FxHashMap::default(),
             removed: FxHashSet::default(),
             repairs: FxHashMap::default(),
         }
@@ -83,14 +94,35 @@ impl Fold {
             Control::Token(token) => self.put_token(&token, record),
             Control::Tenant(tenant) => self.put_tenant(tenant, &record.key),
             Control::Revocation(revocation) => self.put_revocation(revocation),
-            // Others fold these: the projector the rules, `node` the layout.
-            Control::Rule(_) | Control::Layout(_) => Effect::Unchanged,
+            Control::Rule(rule) => {
+                let rules = self.rules.entry(rule.tenant.clone()).or_default();
+                rules.insert(rule.id.clone(), Arc::new(rule));
+                Effect::Unchanged
+            }
+            // `node` folds this one.
+            Control::Layout(_) => Effect::Unchanged,
         }
     }
 
     /// Credentials of `subject` issued before this are void.
     pub(crate) fn not_before(&self, subject: &str) -> Option<Micros> {
         self.revocations.get(subject).copied()
+    }
+
+    /// How many devices of a tenant have a revocation.
+    pub(crate) fn devices_revoked(&self, tenant: &str) -> usize {
+        self.devices_revoked.get(tenant).copied().unwrap_or_default()
+    }
+
+    /// Subjects of revocations that nobody needs any more at `now`: at most `most`.
+    pub(crate) fn moot_revocations(&self, now: Micros, most: usize) -> Vec<Box<str>> {
+        let moot = self.sessions.iter().take_while(|(end, _)| *end <= now);
+        moot.take(most).map(|(_, subject)| subject.clone()).collect()
+    }
+
+    /// The alert rules of a tenant, by id.
+    pub(crate) fn rules(&self, tenant: &str) -> Option<&BTreeMap<Box<str>, Arc<Rule>>> {
+        self.rules.get(tenant)
     }
 
     /// What must be appended again; each is told once.
@@ -133,12 +165,31 @@ impl Fold {
     }
 
     fn put_revocation(&mut self, revocation: Revocation) -> Effect {
+        if let Some(end) = session_end(&revocation.subject) {
+            self.sessions.insert((end, revocation.subject.clone()));
+        }
+        if !self.revocations.contains_key(&revocation.subject)
+            && let Some(tenant) = tenant_of(&revocation.subject)
+        {
+            *self.devices_revoked.entry(tenant.into()).or_default() += 1;
+        }
         let boundary = self.revocations.entry(revocation.subject).or_insert(Micros::MIN);
         if *boundary >= revocation.not_before {
             return Effect::Unchanged;
         }
         *boundary = revocation.not_before;
         Effect::Changed
+    }
+
+    fn remove_rule(&mut self, rule: &str) {
+        if let Some((tenant, id)) = rule.split_once('/')
+            && let Some(rules) = self.rules.get_mut(tenant)
+        {
+            rules.remove(id);
+            if rules.is_empty() {
+                self.rules.remove(tenant);
+            }
+        }
     }
 
     fn remove(&mut self, key: &str) -> Effect {
@@ -152,7 +203,23 @@ impl Fold {
                 self.tokens.remove(id)
             }
             Some(("tenant", id)) => self.tenants.remove(id).is_some(),
-            Some(("revocation", subject)) => self.revocations.remove(subject).is_some(),
+            Some(("revocation", subject)) => {
+                if let Some(end) = session_end(subject) {
+                    self.sessions.remove(&(end, subject.into()));
+                }
+                let is_removed = self.revocations.remove(subject).is_some();
+                if is_removed
+                    && let Some(tenant) = tenant_of(subject)
+                    && let Some(count) = self.devices_revoked.get_mut(tenant)
+                {
+                    *count -= 1;
+                }
+                is_removed
+            }
+            Some(("rule", rule)) => {
+                self.remove_rule(rule);
+                false
+            }
             Some(_) => false,
             None => return Effect::Unreadable,
         };
@@ -162,6 +229,12 @@ impl Fold {
             Effect::Unchanged
         }
     }
+}
+
+/// The tenant of a revocation of a device.
+fn tenant_of(subject: &str) -> Option<&str> {
+    let (tenant, _) = subject.strip_prefix("device:")?.split_once('/')?;
+    Some(tenant)
 }
 
 #[cfg(test)]

@@ -59,6 +59,8 @@ impl Metrics {
         let outcome = match denied {
             None => "good",
             Some(Denied::Unknown) => "unknown",
+            Some(Denied::UnknownKey) => "unknown_key",
+            Some(Denied::Unready) => "unready",
             Some(Denied::Expired) => "expired",
             Some(Denied::Revoked) => "revoked",
         };

@@ -5,11 +5,11 @@ use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
-use rustc_hash::FxBuildHasher;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 use schemas::Micros;
 use schemas::control::{Role, Token};
 
-use crate::{Principal, Scope};
+use crate::{Principal, Proof, Scope};
 
 /// Entries of one block: blocks never move, so growth costs no second copy of everything.
 const BLOCK: usize = 1_024;
@@ -99,6 +99,8 @@ impl Entry {
     pub(crate) fn principal(&self) -> Principal {
         Principal {
             id: self.id.as_str().into(),
+            proof: Proof::Token,
+            session: None,
             role: self.grant.role,
             tenant: self.grant.tenant.clone(),
             devices: self.grant.devices.clone(),
@@ -132,9 +134,19 @@ impl Entry {
     }
 }
 
+/// What a tenant's tokens come to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Load {
+    /// Tokens.
+    pub(crate) tokens: usize,
+    /// Devices that they name; one that several name counts for each.
+    pub(crate) devices: usize,
+}
+
 /// Every API token.
 #[derive(Default)]
 pub(crate) struct Tokens {
+    loads: FxHashMap<Box<str>, Load>,
     blocks: Vec<Vec<Entry>>,
     slots: HashTable<u32>,
     grants: HashSet<Arc<Grant>, FxBuildHasher>,
@@ -158,10 +170,12 @@ impl Tokens {
         self.get(id).map(Entry::token)
     }
 
-    /// The newest records, of one tenant or of all: at most `limit`, older than the one named.
+    /// The newest records, of one tenant or of all, that are within these devices: at most `limit`, older
+    /// than the one named.
     pub(crate) fn records(
         &self,
         tenant: Option<&str>,
+        devices: &Scope,
         after: Option<(Micros, &str)>,
         limit: usize,
     ) -> Vec<Token> {
@@ -170,6 +184,7 @@ impl Tokens {
             .iter()
             .flatten()
             .filter(|entry| tenant.is_none_or(|tenant| entry.grant.tenant.as_deref() == Some(tenant)))
+            .filter(|entry| devices.includes(&entry.grant.devices))
             .filter(|entry| after.is_none_or(|after| entry.order() < after))
             .collect();
         entries.sort_unstable_by(|a, b| b.order().cmp(&a.order()));
@@ -188,6 +203,8 @@ impl Tokens {
         if let Some(slot) = found {
             let place = &mut blocks[*slot as usize / BLOCK][*slot as usize % BLOCK];
             let old = std::mem::replace(place, entry);
+            self.unload(&old.grant);
+            self.add_load(token);
             self.release(old.grant);
             return true;
         }
@@ -202,6 +219,7 @@ impl Tokens {
         }
         self.slots
             .insert_unique(id.hash(), slot, |slot| at(blocks, *slot).id.hash());
+        self.add_load(token);
         true
     }
 
@@ -241,6 +259,7 @@ impl Tokens {
             let place = &mut self.blocks[hole as usize / BLOCK][hole as usize % BLOCK];
             last = std::mem::replace(place, last);
         }
+        self.unload(&last.grant);
         self.release(last.grant);
     }
 
@@ -263,6 +282,35 @@ impl Tokens {
         let grant = Arc::new(grant);
         self.grants.insert(Arc::clone(&grant));
         grant
+    }
+
+    /// What the tokens of a tenant come to.
+    pub(crate) fn load(&self, tenant: &str) -> Load {
+        self.loads.get(tenant).copied().unwrap_or_default()
+    }
+
+    fn add_load(&mut self, token: &Token) {
+        if let Some(tenant) = &token.tenant {
+            let load = self.loads.entry(tenant.clone()).or_default();
+            load.tokens += 1;
+            load.devices += token.devices.as_ref().map_or(0, Vec::len);
+        }
+    }
+
+    fn unload(&mut self, grant: &Grant) {
+        let Some(tenant) = &grant.tenant else {
+            return;
+        };
+        if let Some(load) = self.loads.get_mut(tenant) {
+            load.tokens -= 1;
+            load.devices = load.devices.saturating_sub(match &grant.devices {
+                Scope::All => 0,
+                Scope::Devices(devices) => devices.len(),
+            });
+            if load.tokens == 0 {
+                self.loads.remove(tenant);
+            }
+        }
     }
 
     /// Forgets a grant that no token has any more: it is held here and by the caller only.

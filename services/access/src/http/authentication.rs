@@ -1,155 +1,298 @@
 //! From a request's head to a principal.
+//!
+//! A surface says in [`Surface`] where a credential may stand, calls [`authenticate`], and maps a
+//! [`Refusal`] to its own answer; native surfaces make a [`Problem`] of it. A credential that stands
+//! elsewhere (in a path or a body) goes through [`authenticate_text`], so that failures are counted on
+//! every way in.
+
+mod find;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ::http::header::AUTHORIZATION;
-use ::http::{HeaderMap, HeaderName, StatusCode, Uri};
+use ::http::header::UPGRADE;
+use ::http::request::Parts;
+use ::http::{HeaderMap, Method, Request, StatusCode, Uri};
 use schemas::Micros;
 
-use super::{Problem, Query};
-use crate::{Directory, Principal};
+use super::Problem;
+use crate::{Denied, Directory, Principal};
+use find::{Found, find};
 
-const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// The cookie of a session on native surfaces.
+pub const SESSION_COOKIE: &str = "wakeline_session";
+/// Every name under which a session is set and accepted: the native one, then those of the dialects.
+pub const SESSION_COOKIES: [&str; 4] = [SESSION_COOKIE, "sessionid", "devicesdk-session", "pulse_session"];
 
-/// Where a credential may stand, by kind of route.
+/// Where a credential may stand in a request.
+///
+/// What a client puts there itself (bearer, headers, query) comes before cookies, which a browser sends
+/// whether the page wants it or not. Where a client gives several, they must agree; an empty one is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Surface {
-    /// `Authorization: Bearer` and `X-API-Key`.
-    Api,
-    /// Also `?token=`, because a browser's `EventSource` and `WebSocket` cannot set headers.
-    Stream,
+pub struct Surface {
+    /// In `Authorization: Bearer`.
+    pub bearer: bool,
+    /// In these headers, whole; names in lower case.
+    pub headers: &'static [&'static str],
+    /// In these parameters of the query. For routes that browsers open as a stream only, because they
+    /// cannot set headers there; whoever logs must not log the query.
+    pub query: &'static [&'static str],
+    /// In these cookies: a session, or another credential that a page keeps there. They are tried in
+    /// this order until one is good, and count only where [`crate::http::Origins::allow_cookies`] holds
+    /// when the request is an upgrade or may change something.
+    pub cookies: &'static [&'static str],
 }
 
-/// The principal that the credential of a request proves.
+impl Surface {
+    /// Nowhere: the beginning of another surface.
+    pub const NONE: Self = Self {
+        bearer: false,
+        headers: &[],
+        query: &[],
+        cookies: &[],
+    };
+    /// A native route: bearer, `X-API-Key`, a session's cookie.
+    pub const API: Self = Self {
+        bearer: true,
+        headers: &["x-api-key"],
+        query: &[],
+        cookies: &SESSION_COOKIES,
+    };
+    /// A native stream: also `?token=`.
+    pub const STREAM: Self = Self {
+        query: &["token"],
+        ..Self::API
+    };
+}
+
+/// What of a request says who sends it.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt<'a> {
+    /// Its method.
+    pub method: &'a Method,
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// Its URI.
+    pub uri: &'a Uri,
+    /// The client's address, after trusted proxies.
+    pub peer: IpAddr,
+    /// The time of receipt.
+    pub now: Micros,
+}
+
+impl<'a> Attempt<'a> {
+    /// Of a request's head.
+    #[must_use]
+    pub const fn of(parts: &'a Parts, peer: IpAddr, now: Micros) -> Self {
+        Self {
+            method: &parts.method,
+            headers: &parts.headers,
+            uri: &parts.uri,
+            peer,
+            now,
+        }
+    }
+
+    /// Of a request.
+    #[must_use]
+    pub fn of_request<B>(request: &'a Request<B>, peer: IpAddr, now: Micros) -> Self {
+        Self {
+            method: request.method(),
+            headers: request.headers(),
+            uri: request.uri(),
+            peer,
+            now,
+        }
+    }
+}
+
+/// Why a request has no principal. Every dialect has its own words for it; [`Self::status`] is what the
+/// native surfaces answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// 503: this node does not know yet who is who, or has no keys yet to check a JWT with.
+    #[error("this node is still reading its configuration")]
+    Unready,
+    /// 401: no credential at all, which is no attempt at anything.
+    #[error("a credential is needed: Authorization: Bearer, or X-API-Key")]
+    Missing,
+    /// 401: no credential can be read from it, or two that differ.
+    #[error("{0}")]
+    Malformed(&'static str),
+    /// 401: the credential is not good.
+    #[error(transparent)]
+    Denied(Denied),
+    /// 403: a cookie would do, but the page that sends it may not use it.
+    #[error("a cookie counts only with an Origin that is allowed: see the setting allowed-origins")]
+    Origin,
+    /// 429: not good either, and the address has had too many of those.
+    #[error("too many failed authentications from this address")]
+    Limited {
+        /// When it may fail again.
+        retry_after_s: u64,
+    },
+}
+
+impl Refusal {
+    /// The status that says it.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        match self {
+            Self::Unready => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Missing | Self::Malformed(_) | Self::Denied(_) => StatusCode::UNAUTHORIZED,
+            Self::Origin => StatusCode::FORBIDDEN,
+            Self::Limited { .. } => StatusCode::TOO_MANY_REQUESTS,
+        }
+    }
+
+    /// What `Retry-After` says, in seconds, where it is sent.
+    #[must_use]
+    pub const fn retry_after_s(&self) -> Option<u64> {
+        match self {
+            Self::Unready => Some(1),
+            Self::Limited { retry_after_s } => Some(*retry_after_s),
+            Self::Missing | Self::Malformed(_) | Self::Denied(_) | Self::Origin => None,
+        }
+    }
+
+    /// Whether it counts against the address: an attempt that failed.
+    const fn counts(&self) -> bool {
+        match self {
+            Self::Malformed(_) | Self::Denied(_) => true,
+            Self::Unready | Self::Missing | Self::Origin | Self::Limited { .. } => false,
+        }
+    }
+}
+
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Unready => Self::Unready,
+            Denied::Unknown | Denied::UnknownKey | Denied::Expired | Denied::Revoked => Self::Denied(denied),
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let detail = refusal.to_string();
+        let problem = match refusal.status() {
+            StatusCode::UNAUTHORIZED => Self::unauthorized(detail),
+            status => Self::new(status, detail),
+        };
+        match refusal.retry_after_s() {
+            Some(seconds) => problem.retry_after(seconds),
+            None => problem,
+        }
+    }
+}
+
+/// The principal that the credential of a request proves: [`judge`], and what needs more than the
+/// request itself. A JWT whose key is not known waits a moment for the issuer's new keys; failures are
+/// counted by address.
 ///
 /// # Errors
-/// 401 without a credential, with a bad one, or with two that differ; 429 where the address failed
-/// too often (a good credential is taken from it all the same); 503 until the directory is ready.
-pub fn authenticate(
+/// Without a credential, with one that is not good, or with two that differ. Where an address failed too
+/// often, that is all it is told; a good credential is taken from it all the same.
+pub async fn authenticate(
     directory: &Directory,
     surface: Surface,
-    headers: &HeaderMap,
-    uri: &Uri,
+    attempt: Attempt<'_>,
+) -> Result<Arc<Principal>, Refusal> {
+    let mut outcome = judge(directory, surface, attempt);
+    if outcome == Err(Refusal::Denied(Denied::UnknownKey)) && directory.has_newer_keys().await {
+        outcome = judge(directory, surface, attempt);
+    }
+    outcome = unless_stale(directory, outcome);
+    outcome.map_err(|refusal| counted(directory, attempt.peer, attempt.now, refusal))
+}
+
+/// The same for a credential that stands where no [`Surface`] can say: in a path, a header of its own, or
+/// a body. An empty one is none.
+///
+/// # Errors
+/// As [`authenticate`].
+pub async fn authenticate_text(
+    directory: &Directory,
+    credential: &str,
     peer: IpAddr,
     now: Micros,
-) -> Result<Arc<Principal>, Problem> {
-    if !directory.is_ready() {
-        return Err(Problem::unavailable(
-            "this node is still reading its configuration",
-            1,
-        ));
+) -> Result<Arc<Principal>, Refusal> {
+    let mut outcome = prove(directory, credential, now);
+    if outcome == Err(Refusal::Denied(Denied::UnknownKey)) && directory.has_newer_keys().await {
+        outcome = prove(directory, credential, now);
     }
-    let denied = match find(surface, headers, uri) {
-        Ok(Some(credential)) => match directory.authenticate(&credential, now) {
-            Ok(principal) => return Ok(principal),
-            Err(denied) => Problem::from(denied),
-        },
-        // No attempt at anything: not counted.
-        Ok(None) => {
-            return Err(Problem::unauthorized(
-                "a credential is needed: Authorization: Bearer, or X-API-Key",
-            ));
-        }
-        Err(malformed) => Problem::unauthorized(malformed),
-    };
-    match directory.failed(peer, now) {
-        None => Err(denied),
-        Some(seconds) => Err(Problem::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "too many failed authentications from this address",
-        )
-        .retry_after(seconds)),
+    outcome = unless_stale(directory, outcome);
+    outcome.map_err(|refusal| counted(directory, peer, now, refusal))
+}
+
+/// A key that is not known may be the issuer's newest, as long as the issuer cannot be asked: that is no
+/// failure of whoever shows what it proves, and a browser would take a 401 for the last word.
+fn unless_stale(
+    directory: &Directory,
+    outcome: Result<Arc<Principal>, Refusal>,
+) -> Result<Arc<Principal>, Refusal> {
+    match outcome {
+        Err(Refusal::Denied(Denied::UnknownKey)) if directory.has_stale_keys() => Err(Refusal::Unready),
+        outcome => outcome,
     }
 }
 
-/// The one credential of a request, wherever it stands.
-fn find(surface: Surface, headers: &HeaderMap, uri: &Uri) -> Result<Option<String>, &'static str> {
-    let mut found: Option<String> = None;
-    let mut take = |credential: &str| {
-        if found.as_deref().is_some_and(|other| other != credential) {
-            return Err("the request carries two credentials that differ");
-        }
-        found = Some(credential.to_owned());
-        Ok(())
+/// Judges a request from memory: counts nothing and waits for nothing.
+///
+/// # Errors
+/// As [`authenticate`], without [`Refusal::Limited`].
+pub fn judge(
+    directory: &Directory,
+    surface: Surface,
+    attempt: Attempt<'_>,
+) -> Result<Arc<Principal>, Refusal> {
+    let found = find(surface, attempt.headers, attempt.uri).map_err(Refusal::Malformed)?;
+    let candidates = match found {
+        Found::Given(credential) => return prove(directory, &credential, attempt.now),
+        Found::Cookies(candidates) => candidates,
+        Found::Nothing => return prove(directory, "", attempt.now),
     };
-    for value in headers.get_all(AUTHORIZATION) {
-        take(bearer(value.to_str().map_err(|_| MALFORMED)?)?)?;
-    }
-    for value in headers.get_all(API_KEY) {
-        take(value.to_str().map_err(|_| MALFORMED)?.trim())?;
-    }
-    match surface {
-        Surface::Api => {}
-        Surface::Stream => {
-            for token in Query::parse(uri.query()).all("token") {
-                take(token)?;
+    let mut first = None;
+    for credential in &candidates {
+        match prove(directory, credential, attempt.now) {
+            Ok(principal) if changes_something(attempt) && !is_allowed(directory, attempt) => {
+                tracing::debug!(principal = %principal.id, "a cookie from a page that is not allowed");
+                return Err(Refusal::Origin);
             }
+            Ok(principal) => return Ok(principal),
+            Err(refusal) => first = first.or(Some(refusal)),
         }
     }
-    Ok(found)
+    Err(first.unwrap_or(Refusal::Missing))
 }
 
-const MALFORMED: &str = "the credential is malformed";
-
-fn bearer(value: &str) -> Result<&str, &'static str> {
-    let (scheme, credential) = value.split_once(' ').ok_or(MALFORMED)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err("the scheme of Authorization must be Bearer");
+fn prove(directory: &Directory, credential: &str, now: Micros) -> Result<Arc<Principal>, Refusal> {
+    if !directory.is_ready() {
+        return Err(Refusal::Unready);
     }
-    Ok(credential.trim())
+    if credential.is_empty() {
+        return Err(Refusal::Missing);
+    }
+    Ok(directory.authenticate(credential, now)?)
 }
 
-#[cfg(test)]
-mod tests {
-    use ::http::HeaderValue;
+/// Whether a page of another origin could do harm by sending this with a cookie: an upgrade is not kept
+/// from it by a browser, and neither is a request that changes something.
+fn changes_something(attempt: Attempt<'_>) -> bool {
+    !attempt.method.is_safe() || attempt.headers.contains_key(UPGRADE)
+}
 
-    use super::*;
+fn is_allowed(directory: &Directory, attempt: Attempt<'_>) -> bool {
+    directory.origins().allow_cookies(attempt.headers, attempt.uri)
+}
 
-    fn found(
-        surface: Surface,
-        headers: &[(&'static str, &'static str)],
-        uri: &'static str,
-    ) -> Result<Option<String>, &'static str> {
-        let headers = headers
-            .iter()
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
-            .collect();
-        find(surface, &headers, &Uri::from_static(uri))
+fn counted(directory: &Directory, peer: IpAddr, now: Micros, refusal: Refusal) -> Refusal {
+    if !refusal.counts() {
+        return refusal;
     }
-
-    #[test]
-    fn a_credential_is_found_in_either_header() {
-        let uri = "/v1/events";
-        for headers in [
-            ("authorization", "Bearer abc"),
-            ("authorization", "bearer  abc"),
-            ("x-api-key", "abc"),
-        ] {
-            assert_eq!(found(Surface::Api, &[headers], uri), Ok(Some("abc".to_owned())));
-        }
-        assert_eq!(found(Surface::Api, &[], uri), Ok(None));
-    }
-
-    #[test]
-    fn the_query_counts_on_streams_only() {
-        let uri = "/v1/stream?token=a%2Bc";
-        assert_eq!(found(Surface::Stream, &[], uri), Ok(Some("a+c".to_owned())));
-        assert_eq!(found(Surface::Api, &[], uri), Ok(None));
-    }
-
-    #[test]
-    fn two_credentials_must_agree() {
-        let both = |key| [("authorization", "Bearer abc"), ("x-api-key", key)];
-        assert_eq!(found(Surface::Api, &both("abc"), "/"), Ok(Some("abc".to_owned())));
-        assert!(found(Surface::Api, &both("abd"), "/").is_err());
-        let header = [("x-api-key", "abc")];
-        assert!(found(Surface::Stream, &header, "/?token=abd").is_err());
-    }
-
-    #[test]
-    fn another_scheme_is_refused() {
-        assert!(found(Surface::Api, &[("authorization", "Basic YTpi")], "/").is_err());
-        assert!(found(Surface::Api, &[("authorization", "Bearer")], "/").is_err());
+    match directory.failed(peer, now) {
+        None => refusal,
+        Some(retry_after_s) => Refusal::Limited { retry_after_s },
     }
 }

@@ -5,7 +5,7 @@ use ::http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::{Map, Value};
 
 use super::Body;
-use crate::{Denied, TenantError};
+use crate::TenantError;
 
 /// An error of a request: becomes `application/problem+json`.
 #[derive(Debug, Clone, PartialEq)]
@@ -139,17 +139,11 @@ impl Problem {
     }
 }
 
-impl From<Denied> for Problem {
-    fn from(denied: Denied) -> Self {
-        Self::unauthorized(denied.to_string())
-    }
-}
-
 impl From<TenantError> for Problem {
     fn from(error: TenantError) -> Self {
         match error {
             TenantError::Required | TenantError::Invalid => Self::bad_request(error.to_string()),
-            TenantError::Foreign => Self::forbidden(error.to_string()),
+            TenantError::Missing | TenantError::Foreign => Self::forbidden(error.to_string()),
         }
     }
 }

@@ -1,4 +1,6 @@
-//! `/v1/tokens…` and `/v1/tenants…`.
+//! `/v1/tokens…`, `/v1/tenants…` and `/v1/session`.
+
+mod sessions;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,8 +17,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::{Body, Handled, HttpService, Problem, Query, Surface, authenticate, json, no_content, read_body};
-use crate::administration::{TenantRefused, TokenMembers, TokenPage, TokenRefused, Visible, WriteError};
+use super::{
+    Attempt, Body, Handled, HttpService, Path, Problem, Query, Surface, authenticate, json, no_content,
+    read_body,
+};
+use crate::administration::{
+    RuleRefused, TenantRefused, TokenMembers, TokenPage, TokenRefused, Visible, WriteError,
+};
 use crate::{Administration, Principal};
 
 /// Settings of an [`AdministrationService`].
@@ -30,6 +37,9 @@ pub struct Settings {
     pub page_items: usize,
     /// Items of a page at most.
     pub page_items_max: usize,
+    /// Whether sessions' cookies are for TLS only: this node's own listener speaks it. Behind a proxy that
+    /// ends TLS, `X-Forwarded-Proto` says so.
+    pub secure_cookies: bool,
 }
 
 impl Default for Settings {
@@ -39,11 +49,12 @@ impl Default for Settings {
             body_within: Duration::from_secs(10),
             page_items: 100,
             page_items_max: 1_000,
+            secure_cookies: false,
         }
     }
 }
 
-/// Answers `/v1/tokens…` and `/v1/tenants…`.
+/// Answers `/v1/tokens…`, `/v1/tenants…` and `/v1/session`.
 pub struct AdministrationService {
     settings: Settings,
     administration: Arc<Administration>,
@@ -55,6 +66,7 @@ enum Route {
     Token(String),
     Tenants,
     Tenant(String),
+    Session,
 }
 
 impl Route {
@@ -63,6 +75,7 @@ impl Route {
         match path {
             "/v1/tokens" => Some(Self::Tokens),
             "/v1/tenants" => Some(Self::Tenants),
+            "/v1/session" => Some(Self::Session),
             _ => path
                 .strip_prefix("/v1/tokens/")
                 .map(|id| Self::Token(decoded(id)))
@@ -79,6 +92,7 @@ impl Route {
             Self::Token(_) => "GET, PATCH, DELETE",
             Self::Tenants => "GET",
             Self::Tenant(_) => "GET, PUT",
+            Self::Session => "POST, DELETE",
         }
     }
 }
@@ -91,6 +105,17 @@ struct TenantMembers {
 
 #[async_trait]
 impl HttpService for AdministrationService {
+    fn paths(&self) -> Vec<Path> {
+        vec![
+            Path::new("GET, POST", "/v1/tokens"),
+            // The id of a device's own tokens has slashes.
+            Path::new("GET, PATCH, DELETE", "/v1/tokens/{token…}"),
+            Path::get("/v1/tenants"),
+            Path::new("GET, PUT", "/v1/tenants/{tenant}"),
+            Path::new("POST, DELETE", "/v1/session"),
+        ]
+    }
+
     async fn call(&self, request: Request<Incoming>, peer: SocketAddr) -> Handled {
         let Some(route) = Route::of(request.uri().path()) else {
             return Handled::NotMine(request);
@@ -118,9 +143,12 @@ impl AdministrationService {
         body: Incoming,
         peer: SocketAddr,
     ) -> Result<Response<Body>, Problem> {
-        let now = self.administration.now();
         let directory = self.administration.directory();
-        let actor = authenticate(directory, Surface::Api, &head.headers, &head.uri, peer.ip(), now)?;
+        let attempt = Attempt::of(head, peer.ip(), self.administration.now());
+        if matches!(route, Route::Session) {
+            return self.session(attempt).await;
+        }
+        let actor = authenticate(directory, Surface::API, attempt).await?;
         let query = Query::parse(head.uri.query());
         match (route, &head.method) {
             (Route::Tokens, &Method::GET) => self.list_tokens(&actor, &query),
@@ -228,13 +256,16 @@ impl AdministrationService {
         Ok(json(status, describe_tenant(&tenant).to_string()))
     }
 
-    /// A body of JSON; an empty one is an empty object.
+    /// A body that is an object of JSON; an empty one is an empty object.
     async fn read<T: DeserializeOwned + Default>(&self, body: Incoming) -> Result<T, Problem> {
         let bytes = read_body(body, self.settings.body_bytes_max, self.settings.body_within).await?;
-        if bytes.iter().all(u8::is_ascii_whitespace) {
-            return Ok(T::default());
+        match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            None => Ok(T::default()),
+            Some(b'{') => serde_json::from_slice(&bytes)
+                .map_err(|error| Problem::bad_request(format!("the body: {error}"))),
+            // A list would be taken for the members in order.
+            Some(_) => Err(Problem::bad_request("the body must be a JSON object")),
         }
-        serde_json::from_slice(&bytes).map_err(|error| Problem::bad_request(format!("the body: {error}")))
     }
 
     fn limit(&self, query: &Query) -> Result<usize, Problem> {
@@ -296,6 +327,7 @@ impl From<TokenRefused> for Problem {
             }
             TokenRefused::Forbidden(message) => Self::forbidden(message),
             TokenRefused::NotFound => Self::not_found(refused.to_string()),
+            TokenRefused::TooMany(message) => Self::new(StatusCode::CONFLICT, message),
             TokenRefused::Tenant(refused) => refused.into(),
             TokenRefused::Log(error) => error.into(),
         }
@@ -312,6 +344,17 @@ impl From<TenantRefused> for Problem {
                 Self::new(StatusCode::CONFLICT, refused.to_string()).with("spread", spread)
             }
             TenantRefused::Log(error) => error.into(),
+        }
+    }
+}
+
+impl From<RuleRefused> for Problem {
+    fn from(refused: RuleRefused) -> Self {
+        match refused {
+            RuleRefused::Forbidden => Self::forbidden(refused.to_string()),
+            RuleRefused::TooMany { .. } => Self::new(StatusCode::CONFLICT, refused.to_string()),
+            RuleRefused::Tenant(refused) => refused.into(),
+            RuleRefused::Log(error) => error.into(),
         }
     }
 }

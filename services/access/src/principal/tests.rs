@@ -3,6 +3,8 @@ use super::*;
 fn principal(role: Role, devices: Scope) -> Principal {
     Principal {
         id: "t".into(),
+        proof: Proof::Token,
+        session: None,
         role,
         tenant: Some("acme".into()),
         devices,

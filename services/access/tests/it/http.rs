@@ -4,8 +4,13 @@ use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use ::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
-use access::http::{AdministrationService, Handled, HttpService, Surface, authenticate, routes};
+use ::http::response::Parts;
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use access::http::{
+    AdministrationService, Attempt, Handled, HttpService, Refusal, Surface, authenticate, authenticate_text,
+    routes,
+};
+use access::{Denied, Principal};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -62,23 +67,40 @@ impl Server {
 
     /// Status and body, parsed.
     async fn send(&self, token: &str, method: &str, path: &str, body: &str) -> (u16, Value) {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str())];
+        let (head, bytes) = self.request(method, path, &headers, body).await;
+        (
+            head.status.as_u16(),
+            serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        )
+    }
+
+    /// The answer to a request with these headers.
+    async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> (Parts, Bytes) {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .unwrap();
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header("host", "localhost")
-            .header("authorization", format!("Bearer {token}"))
-            .body(Full::new(Bytes::from(body.to_owned())))
-            .unwrap();
+            .header("host", "localhost");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(Bytes::from(body.to_owned()))).unwrap();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { connection.await.unwrap() });
         let response = sender.send_request(request).await.unwrap();
-        let status = response.status().as_u16();
-        let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+        let (head, body) = response.into_parts();
+        (head, body.collect().await.unwrap().to_bytes())
     }
 }
 
@@ -177,6 +199,27 @@ async fn bad_requests_are_problems() {
         ("wlt_000000000000_wrong", "GET", "/v1/tokens", "", 401),
         (ADMIN_TOKEN, "POST", "/v1/tokens", "{", 400),
         (ADMIN_TOKEN, "POST", "/v1/tokens", "[]", 400),
+        (ADMIN_TOKEN, "POST", "/v1/tokens", r#"["user","acme"]"#, 400),
+        (ADMIN_TOKEN, "POST", "/v1/tokens", "7", 400),
+        (
+            ADMIN_TOKEN,
+            "POST",
+            "/v1/tokens",
+            r#"{"role":"user","tenant":"a","role":"admin"}"#,
+            400,
+        ),
+        (
+            ADMIN_TOKEN,
+            "POST",
+            "/v1/tokens",
+            r#"{"role":"user","tenant":"a","devices":["x"],"devices":null}"#,
+            400,
+        ),
+        (ADMIN_TOKEN, "PUT", "/v1/tenants/a", "[3]", 400),
+        (ADMIN_TOKEN, "GET", "/v1/session", "", 405),
+        ("", "POST", "/v1/session", "", 401),
+        ("", "DELETE", "/v1/session", "", 401),
+        (ADMIN_TOKEN, "DELETE", "/v1/session", "", 400),
         (
             ADMIN_TOKEN,
             "POST",
@@ -210,21 +253,213 @@ async fn bad_requests_are_problems() {
     world.close().await;
 }
 
+/// What [`authenticate`] makes of a request from this machine.
+async fn attempt(
+    world: &World,
+    surface: Surface,
+    method: Method,
+    headers: &[(&'static str, &str)],
+) -> Result<Arc<Principal>, Refusal> {
+    let headers: HeaderMap = headers
+        .iter()
+        .map(|(name, value)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_str(value).unwrap(),
+            )
+        })
+        .collect();
+    let attempt = Attempt {
+        method: &method,
+        headers: &headers,
+        uri: &Uri::from_static("/v1/events"),
+        peer: Ipv4Addr::LOCALHOST.into(),
+        now: world.now(),
+    };
+    authenticate(&world.directory, surface, attempt).await
+}
+
+const UNKNOWN: Refusal = Refusal::Denied(Denied::Unknown);
+
 #[tokio::test]
 async fn an_address_with_too_many_failures_still_gets_in_with_a_good_credential() {
     let world = World::new().await;
-    let peer: IpAddr = Ipv4Addr::LOCALHOST.into();
-    let attempt = |token: &str| {
-        let value = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
-        let headers = HeaderMap::from_iter([(::http::header::AUTHORIZATION, value)]);
-        let uri = Uri::from_static("/v1/events");
-        let outcome = authenticate(&world.directory, Surface::Api, &headers, &uri, peer, world.now());
-        outcome.map_err(|problem| problem.status().as_u16())
+    let bearer = async |token: &str| {
+        let value = format!("Bearer {token}");
+        attempt(&world, Surface::API, Method::GET, &[("authorization", &value)]).await
     };
     for _ in 0..settings().failed_authentications_per_minute {
-        assert_eq!(attempt("wrong").unwrap_err(), 401);
+        assert_eq!(bearer("wrong").await, Err(UNKNOWN));
     }
-    assert_eq!(attempt("wrong").unwrap_err(), 429);
-    assert!(attempt(ADMIN_TOKEN).is_ok());
+    let limited = bearer("wrong").await.unwrap_err();
+    assert_eq!(limited, Refusal::Limited { retry_after_s: 60 });
+    assert_eq!(limited.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(bearer(ADMIN_TOKEN).await.is_ok());
+    let none = attempt(&world, Surface::API, Method::GET, &[]).await;
+    assert_eq!(none, Err(Refusal::Missing), "no attempt at anything");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn failures_are_counted_wherever_the_credential_stands() {
+    let world = World::new().await;
+    let malformed = [("authorization", "Basic YTpi")];
+    let cookie = [("cookie", "wakeline_session=wrong")];
+    let key = [("x-api-key", "wrong")];
+    let mut counted = 0;
+    while counted + 4 <= settings().failed_authentications_per_minute {
+        for headers in [&malformed, &cookie, &key] {
+            let refusal = attempt(&world, Surface::API, Method::GET, headers)
+                .await
+                .unwrap_err();
+            assert_eq!(refusal.status(), StatusCode::UNAUTHORIZED);
+        }
+        let peer = IpAddr::from(Ipv4Addr::LOCALHOST);
+        let refusal = authenticate_text(&world.directory, "wrong", peer, world.now()).await;
+        assert_eq!(refusal, Err(UNKNOWN));
+        counted += 4;
+    }
+    let limited = attempt(&world, Surface::API, Method::GET, &key)
+        .await
+        .unwrap_err();
+    assert_eq!(limited.status(), StatusCode::TOO_MANY_REQUESTS);
+    let peer = IpAddr::from(Ipv4Addr::LOCALHOST);
+    let good = authenticate_text(&world.directory, ADMIN_TOKEN, peer, world.now()).await;
+    assert!(good.is_ok());
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_cookie_counts_for_what_changes_something_from_an_allowed_page_only() {
+    let world = World::new().await;
+    let session = world.session();
+    let cookie = format!("sessionid={session}");
+    let from = async |method, origin: Option<&'static str>, upgrade: bool| {
+        let mut headers = vec![("cookie", cookie.as_str()), ("host", "api.example.com")];
+        headers.extend(origin.map(|origin| ("origin", origin)));
+        headers.extend(upgrade.then_some(("upgrade", "websocket")));
+        attempt(&world, Surface::API, method, &headers).await.map(drop)
+    };
+    let (own, other) = ("https://api.example.com", "https://evil.example");
+    for method in [Method::GET, Method::HEAD] {
+        assert_eq!(from(method.clone(), None, false).await, Ok(()));
+        assert_eq!(from(method, Some(other), false).await, Ok(()));
+    }
+    for (method, upgrade) in [
+        (Method::GET, true),
+        (Method::POST, false),
+        (Method::PUT, false),
+        (Method::PATCH, false),
+        (Method::DELETE, false),
+    ] {
+        assert_eq!(from(method.clone(), Some(own), upgrade).await, Ok(()));
+        assert_eq!(
+            from(method.clone(), Some(other), upgrade).await,
+            Err(Refusal::Origin)
+        );
+        assert_eq!(from(method, None, upgrade).await, Err(Refusal::Origin));
+    }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn what_is_given_comes_before_a_cookie_and_a_foreign_cookie_does_no_harm() {
+    let world = World::new().await;
+    let session = world.session();
+    let bearer = format!("Bearer {ADMIN_TOKEN}");
+    let cookie = format!("wakeline_session=somebody-elses; sessionid={session}");
+    let both = [("cookie", cookie.as_str()), ("authorization", bearer.as_str())];
+    let principal = attempt(&world, Surface::API, Method::POST, &both).await.unwrap();
+    assert_eq!(principal.session, None, "no origin is asked for");
+    let principal = attempt(&world, Surface::API, Method::GET, &both[..1])
+        .await
+        .unwrap();
+    assert!(principal.session.is_some());
+    let wrong = [("cookie", cookie.as_str()), ("authorization", "Bearer wrong")];
+    assert_eq!(
+        attempt(&world, Surface::API, Method::GET, &wrong).await,
+        Err(UNKNOWN)
+    );
+    world.close().await;
+}
+
+/// The cookies that an answer sets, by name: value and attributes.
+fn cookies(head: &Parts) -> Vec<(String, String, String)> {
+    let lines = head.headers.get_all("set-cookie").iter();
+    lines
+        .map(|line| {
+            let (pair, attributes) = line.to_str().unwrap().split_once("; ").unwrap();
+            let (name, value) = pair.split_once('=').unwrap();
+            (name.to_owned(), value.to_owned(), attributes.to_owned())
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_session_is_set_under_every_name_and_ended() {
+    let world = World::new().await;
+    let server = Server::new(&world).await;
+    let bearer = format!("Bearer {ADMIN_TOKEN}");
+    let (head, body) = server
+        .request("POST", "/v1/session", &[("authorization", &bearer)], "")
+        .await;
+    assert_eq!((head.status.as_u16(), body.len()), (204, 0));
+    let set = cookies(&head);
+    let names: Vec<&str> = set.iter().map(|(name, ..)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "wakeline_session",
+            "sessionid",
+            "devicesdk-session",
+            "pulse_session"
+        ]
+    );
+    let session = set[0].1.clone();
+    for (_, value, attributes) in &set {
+        assert_eq!(*value, session);
+        assert_eq!(attributes, "Path=/; Max-Age=43200; HttpOnly; SameSite=Lax");
+    }
+    for name in names {
+        let cookie = format!("{name}={session}");
+        let (head, _) = server
+            .request("GET", "/v1/tokens", &[("cookie", &cookie)], "")
+            .await;
+        assert_eq!(head.status.as_u16(), 200, "{name}");
+    }
+    let cookie = format!("wakeline_session={session}");
+    let from_us = [("cookie", cookie.as_str()), ("origin", "http://localhost")];
+    let (head, _) = server.request("POST", "/v1/session", &from_us, "").await;
+    assert_eq!(head.status.as_u16(), 401, "a session makes no session");
+    let elsewhere = [("cookie", cookie.as_str()), ("origin", "http://evil.example")];
+    let (head, _) = server.request("DELETE", "/v1/session", &elsewhere, "").await;
+    assert_eq!(head.status.as_u16(), 403);
+    for round in ["ended", "ended again"] {
+        let (head, _) = server.request("DELETE", "/v1/session", &from_us, "").await;
+        assert_eq!(head.status.as_u16(), 204, "{round}");
+        assert!(cookies(&head).iter().all(|(_, value, attributes)| {
+            value.is_empty() && attributes.starts_with("Path=/; Max-Age=0;")
+        }));
+        let (head, _) = server.request("GET", "/v1/tokens", &from_us, "").await;
+        assert_eq!(head.status.as_u16(), 401, "{round}");
+    }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_session_over_tls_is_for_tls_only() {
+    let world = World::new().await;
+    let server = Server::new(&world).await;
+    let bearer = format!("Bearer {ADMIN_TOKEN}");
+    let behind_proxy = [
+        ("authorization", bearer.as_str()),
+        ("x-forwarded-proto", "https, http"),
+    ];
+    let (head, _) = server.request("POST", "/v1/session", &behind_proxy, "").await;
+    assert!(
+        cookies(&head)
+            .iter()
+            .all(|(_, _, attributes)| attributes.ends_with("; Secure"))
+    );
     world.close().await;
 }

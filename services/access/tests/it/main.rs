@@ -8,5 +8,6 @@
 mod administration;
 mod directory;
 mod http;
+mod sessions;
 mod stall;
 mod support;

@@ -1,5 +1,6 @@
 //! A log in a temporary directory, a directory that follows it, and an administration.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use access::administration::{self, TokenMembers};
 use access::{AdminToken, Administration, Directory, NodeKey, Principal};
 use embedded::Engine;
-use journal::{Clock, Journal};
+use journal::{Clock, Journal, Topic};
 use prometheus::Registry;
 use schemas::control::Layout;
 use tokio::task::JoinSet;
@@ -105,6 +106,30 @@ impl World {
             .await
             .unwrap();
         (issued.token.0.id.into(), issued.credential)
+    }
+
+    /// A session of the admin token.
+    pub(crate) fn session(&self) -> String {
+        let principal = self.directory.authenticate(ADMIN_TOKEN, self.now()).unwrap();
+        self.administration.create_session(&principal).unwrap().credential
+    }
+
+    /// Revocations that compaction would keep.
+    pub(crate) async fn kept_revocations(&self) -> usize {
+        let block = self
+            .journal
+            .reader
+            .read(Topic::Control, 0, 0, 1 << 20)
+            .await
+            .unwrap();
+        let records = block.records.iter();
+        let newest: BTreeMap<&str, bool> = records
+            .map(|record| (&*record.key, record.value.is_some()))
+            .collect();
+        newest
+            .iter()
+            .filter(|(key, is_there)| key.starts_with("revocation/") && **is_there)
+            .count()
     }
 
     /// Makes a token and answers with its principal.

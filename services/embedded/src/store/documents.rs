@@ -116,19 +116,58 @@ impl Documents for EmbeddedStore {
         )
     }
 
+    async fn has_any(
+        &self,
+        tenant: &str,
+        partitions: &[Partition],
+        prefix: &str,
+    ) -> Result<bool, StoreError> {
+        let generation = self.inner.generation();
+        let begins = partitions.iter().map(|partition| {
+            let mut begin = row::tenant_prefix(generation, *partition, tenant);
+            begin.extend_from_slice(prefix.as_bytes());
+            begin
+        });
+        let begins: Vec<Vec<u8>> = begins.collect();
+        let read = move |tables: &Tables| {
+            for begin in begins {
+                for guard in tables.state.prefix(&begin) {
+                    let (key, value) = guard.into_inner()?;
+                    // A deleted device leaves a row.
+                    if key.len() > begin.len() && row::decode(&value)?.is_some() {
+                        return Ok(true);
+                    }
+                }
+            }
+            Ok(false)
+        };
+        told(self.inner.blocking(read).await)
+    }
+
     async fn tenants_of(&self, device: &str) -> Result<Vec<Box<str>>, StoreError> {
         let prefix = row::by_device_prefix(self.inner.generation(), device);
         let read = move |tables: &Tables| {
-            let entries = entries(tables, &prefix)?;
+            let entries = entries(tables, &prefix, prefix.len(), usize::MAX)?;
             Ok(entries.into_iter().map(String::into_boxed_str).collect())
         };
         told(self.inner.blocking(read).await)
     }
 
-    async fn devices_at(&self, location: &str) -> Result<Vec<DeviceKey>, StoreError> {
+    async fn devices_at(
+        &self,
+        tenant: Option<&str>,
+        location: &str,
+        limit: usize,
+    ) -> Result<Vec<DeviceKey>, StoreError> {
         let prefix = row::by_location_prefix(self.inner.generation(), location);
+        let all = prefix.len();
+        let mut begin = prefix;
+        if let Some(tenant) = tenant {
+            begin.extend_from_slice(tenant.as_bytes());
+            begin.push(0);
+        }
         let read = move |tables: &Tables| {
-            let entries = entries(tables, &prefix)?;
+            let entries = entries(tables, &begin, all, limit)?;
             let devices = entries.iter().filter_map(|entry| {
                 let (tenant, device) = entry.split_once('\0')?;
                 Some(DeviceKey {
@@ -246,12 +285,12 @@ fn read_page(tables: &Tables, ranges: Vec<Range>, limit: usize) -> Result<Page, 
     Ok(page)
 }
 
-/// The rests of the keys of an index that begin with `prefix`.
-fn entries(tables: &Tables, prefix: &[u8]) -> Result<Vec<String>, Failure> {
+/// Of the keys of an index that begin with `prefix`, what comes after `skip` bytes; at most so many.
+fn entries(tables: &Tables, prefix: &[u8], skip: usize, limit: usize) -> Result<Vec<String>, Failure> {
     let read = |guard: fjall::Guard| {
         let key = guard.key()?;
-        let rest = String::from_utf8(key[prefix.len()..].to_vec());
+        let rest = String::from_utf8(key[skip..].to_vec());
         rest.map_err(|why| Failure::Store(corrupt("an index of devices", &why)))
     };
-    tables.state.prefix(prefix).map(read).collect()
+    tables.state.prefix(prefix).take(limit).map(read).collect()
 }

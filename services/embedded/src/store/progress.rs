@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use journal::Partition;
+use journal::{Offset, Partition};
 use state::{Applied, Counts, Progress, StoreError};
 
 use super::{EmbeddedStore, corrupt, row, told};
@@ -36,6 +36,29 @@ impl Progress for EmbeddedStore {
             let standing = tables.state.get(&key)?.and_then(|bytes| keys::u64_at(&bytes));
             if standing.is_none_or(|standing| standing <= source) {
                 tables.state.insert(key, bytes)?;
+            }
+            Ok(())
+        };
+        told(self.inner.blocking(work).await)
+    }
+
+    async fn rules_applied(&self, partition: Partition) -> Result<Offset, StoreError> {
+        let key = row::rules_key(self.inner.generation(), partition);
+        let read = move |tables: &Tables| {
+            let bytes = tables.state.get(key)?;
+            Ok(bytes.and_then(|bytes| keys::u64_at(&bytes)).unwrap_or(0))
+        };
+        told(self.inner.blocking(read).await)
+    }
+
+    async fn set_rules_applied(&self, partition: Partition, next: Offset) -> Result<(), StoreError> {
+        let key = row::rules_key(self.inner.generation(), partition);
+        let inner = Arc::clone(&self.inner);
+        let work = move |tables: &Tables| {
+            let _writing = inner.documents.lock();
+            let standing = tables.state.get(&key)?.and_then(|bytes| keys::u64_at(&bytes));
+            if standing.is_none_or(|standing| standing <= next) {
+                tables.state.insert(key, next.to_be_bytes())?;
             }
             Ok(())
         };

@@ -32,6 +32,8 @@ const BY_DEVICE: u8 = b'i';
 const BY_LOCATION: u8 = b'l';
 /// Keys of progress begin with this.
 const PROGRESS: u8 = b'a';
+/// Keys of the progress of alert rules begin with this.
+const RULES: u8 = b'r';
 
 const KIND_DOCUMENT: u8 = 1;
 const KIND_DELETED: u8 = 2;
@@ -39,7 +41,7 @@ const KIND_DELETED: u8 = 2;
 const HEAD_BYTES: usize = 9;
 
 /// The kinds of rows that belong to a layout.
-pub(crate) const OF_LAYOUT: [u8; 4] = [DOCUMENT, BY_DEVICE, BY_LOCATION, PROGRESS];
+pub(crate) const OF_LAYOUT: [u8; 5] = [DOCUMENT, BY_DEVICE, BY_LOCATION, PROGRESS, RULES];
 
 /// What all keys of a kind begin with in one generation.
 pub(crate) fn generation_prefix(kind: u8, generation: u32) -> Vec<u8> {
@@ -99,6 +101,13 @@ fn joined(kind: u8, generation: u32, parts: &[&str]) -> Vec<u8> {
 /// The key of the progress of a partition.
 pub(super) fn progress_key(generation: u32, partition: Partition) -> Vec<u8> {
     let mut key = generation_prefix(PROGRESS, generation);
+    key.extend_from_slice(&partition.to_be_bytes());
+    key
+}
+
+/// The key of the progress of alert rules in a partition.
+pub(super) fn rules_key(generation: u32, partition: Partition) -> Vec<u8> {
+    let mut key = generation_prefix(RULES, generation);
     key.extend_from_slice(&partition.to_be_bytes());
     key
 }

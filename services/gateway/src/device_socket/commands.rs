@@ -1,243 +1,177 @@
-//! Commands on their way down: first those that the state has queued, then those of the log.
+//! Commands on their way down: those that the state has queued and those of the log, none that a step in the
+//! log shows to be with the device already.
 //!
-//! The engine delivers them, like any stream, in a dialect that shows a device's queued commands as
-//! they lie in the log.
+//! The engine delivers the log, like any stream, in a dialect of its own. The state may be behind by hours;
+//! the log is read to the end that it had when the device connected before anything goes down, so that a
+//! device that answered, and comes back, is not told again.
+
+mod lines;
 
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
-use journal::Offset;
+use journal::{Offset, Partition, Topic};
+use schemas::Kind;
 use schemas::event::CommandStatus;
-use schemas::{Body, Event, Kind};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use state::{DeviceKey, StoreError};
+use state::DeviceKey;
 use tokio::sync::mpsc;
 
 use super::frames::Step;
 use super::{Device, Shared};
-use crate::dialect::{Action, Control, Dialect, Item};
-use crate::engine::{Adoption, ChannelBody, Seat, Sink};
+use crate::dialect::Silent;
+use crate::engine::{Adoption, ChannelBody, Reading, Seat, Sink};
 use crate::subscription::{
-    Delivery, DeviceSet, Framing, KindSet, Selection, Start, Subscription, TenantScope, Transport, View,
+    Delivery, DeviceSet, Framing, KindSet, Selection, Start, Subscription, TenantScope,
+    Told as SelectionTold, Transport, View,
 };
+use lines::{Follower, Line, OwnLog};
+
+pub(super) use lines::Told;
 
 /// Ends a connection whose commands came to an end without a reason given.
 const GOING_AWAY: u16 = 1012;
+/// Ends a connection that a newer one of the device replaced.
+pub(super) const REPLACED: u16 = 4001;
 
-/// Queued commands, one JSON text each; nothing else.
-struct QueuedCommands;
-
-/// What the dialect writes and [`forward`] reads.
-#[derive(Debug, Serialize, Deserialize, PartialEq, Eq)]
-struct Line {
-    command_id: Box<str>,
-    #[serde(rename = "type")]
-    command_type: Box<str>,
-    input: Option<Box<str>>,
-    connection: Option<Box<str>>,
-    created: i64,
-    by: Option<Box<str>>,
-    expires_at: Option<i64>,
+/// Where a connection begins.
+struct Pinned {
+    partition: Partition,
+    /// What the state has queued.
+    queued: Vec<Step>,
+    /// What it knows to be with the device.
+    known: Vec<Step>,
+    /// Offset up to which the state is folded.
+    from: Offset,
+    /// The log's end, found after that.
+    end: Offset,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct FaultLine {
-    fault: u16,
-}
-
-impl Dialect for QueuedCommands {
-    fn name(&self) -> &'static str {
-        "device socket"
-    }
-
-    fn data(&self, _: Transport, item: Item<'_>, _: &str, out: &mut Vec<u8>) -> bool {
-        let event = match item {
-            Item::Record(record) => record.event(),
-            Item::Event(event) => Some(event),
-            Item::Change(_) | Item::Document(_) => None,
-        };
-        let Some(step) = event.and_then(queued) else {
-            return false;
-        };
-        let line = Line {
-            command_id: step.command_id,
-            command_type: step.command_type,
-            input: step.input,
-            connection: step.connection,
-            created: step.created,
-            by: step.by,
-            expires_at: step.expires_at,
-        };
-        let length = out.len();
-        let written = serde_json::to_writer(&mut *out, &line).is_ok();
-        if !written {
-            out.truncate(length);
-        }
-        written
-    }
-
-    fn control(
-        &self,
-        _: Transport,
-        control: Control<'_>,
-        _: &str,
-        out: &mut Vec<u8>,
-    ) -> Option<&'static str> {
-        match control {
-            Control::Fault { ending } => {
-                out.extend_from_slice(format!("{{\"fault\":{}}}", ending.close_code()).as_bytes());
-                Some("fault")
-            }
-            Control::Hello
-            | Control::Reset(_)
-            | Control::CaughtUp { .. }
-            | Control::Degraded { .. }
-            | Control::KeepAlive
-            | Control::Updated => None,
-        }
-    }
-
-    fn text(&self, _: &str, _: &Subscription) -> Vec<Action> {
-        Vec::new()
-    }
-}
-
-fn queued(event: &Event) -> Option<Step> {
-    let Body::Command(command) = &event.body else {
-        return None;
-    };
-    (command.status == CommandStatus::Queued).then(|| command.into())
-}
-
-/// Hands the device's commands to `commands` until they end; answers with the code to close with.
+/// Tells `told` what the device's log comes to, until that ends; answers with the code to close with.
 pub(super) async fn follow(
     shared: &Shared,
     device: &Device,
     seat: Seat,
-    commands: &mpsc::Sender<Step>,
+    session: &str,
+    told: &mpsc::Sender<Told>,
 ) -> u16 {
-    let (queued, from) = loop {
+    let pinned = loop {
         match pin(shared, device).await {
             Ok(pinned) => break pinned,
             Err(error) => {
-                tracing::warn!(%error, "the queued commands of a device cannot be read; trying again");
+                tracing::warn!(error, "the commands of a device cannot be read; trying again");
                 tokio::time::sleep(shared.settings.retry).await;
             }
         }
     };
-    for step in queued {
-        if commands.send(step).await.is_err() {
+    let subscription = subscription(shared, device, &pinned);
+    for step in pinned.known {
+        if told.send(Told::Known(step)).await.is_err() {
             return GOING_AWAY;
         }
     }
+    let follower = Follower::new(session, pinned.queued, shared.settings.commands_known_max);
     let (sink, output, input) = shared.engine.channel();
     let adoption = Adoption {
         seat,
         sink: Sink::Channel(sink),
         prelude: Bytes::new(),
         leftover: Vec::new(),
-        subscription: subscription(shared, device, from),
+        subscription,
+        reading: Reading::by(Silent),
     };
     if shared.engine.adopt(adoption).is_err() {
         return GOING_AWAY;
     }
-    let code = forward(output, commands).await;
+    let code = forward(output, follower, told).await;
     // Its end would have said that the client is gone.
     drop(input);
     code
 }
 
-/// The commands queued as of an offset of the device's partition, and that offset.
-async fn pin(shared: &Shared, device: &Device) -> Result<(Vec<Step>, Offset), StoreError> {
+/// The commands as of an offset of the device's partition, and how far the log goes beyond.
+async fn pin(shared: &Shared, device: &Device) -> Result<Pinned, String> {
     let partition = shared.partition(device);
-    // First the position, then the document, which may be newer: then a command comes twice, never not.
-    let applied = shared.store.progress.applied(partition).await?;
+    let away = |error: state::StoreError| error.to_string();
+    // First the position, then the document, which may be newer: then a step comes twice, never not.
+    let applied = shared.store.progress.applied(partition).await.map_err(away)?;
     let key = DeviceKey {
         tenant: device.tenant.clone(),
         device: device.id.clone(),
     };
-    let stored = shared
-        .store
-        .documents
-        .get(&[(partition, key)])
-        .await?
-        .pop()
-        .flatten();
+    let keys = [(partition, key)];
+    let stored = shared.store.documents.get(&keys).await.map_err(away)?;
+    // Last the end: it lies behind all that the document has.
+    let bounds = shared.journal.reader.bounds(Topic::Events, &[partition]).await;
+    let bounds = bounds.into_iter().next().ok_or("the log gave no answer")?;
+    let end = bounds.map_err(|error| error.to_string())?.end;
+    let stored = stored.into_iter().next().flatten();
     let open = stored.iter().flat_map(|stored| stored.document.commands.iter());
-    let queued = open.filter(|command| command.status == CommandStatus::Queued);
-    Ok((
-        queued.map(Step::from).collect(),
-        applied.map_or(0, |applied| applied.source),
-    ))
+    let (queued, known) = open.partition::<Vec<_>, _>(|command| command.status == CommandStatus::Queued);
+    Ok(Pinned {
+        partition,
+        queued: queued.into_iter().map(Step::from).collect(),
+        known: known.into_iter().map(Step::from).collect(),
+        from: applied.map_or(0, |applied| applied.source),
+        end,
+    })
 }
 
-fn subscription(shared: &Shared, device: &Device, from: Offset) -> Subscription {
-    let partition = shared.partition(device);
+fn subscription(shared: &Shared, device: &Device, pinned: &Pinned) -> Subscription {
     let now_ms = (shared.clock)().div_euclid(1_000);
     Subscription {
         view: View::Events,
         transport: Transport::Sse,
         framing: Framing::Plain,
-        dialect: Arc::new(QueuedCommands),
+        dialect: Arc::new(OwnLog),
         selection: Selection {
             tenant: TenantScope::One(device.tenant.clone()),
             devices: DeviceSet::Set(Arc::new([device.id.clone()].into())),
-            kinds: KindSet::NONE.with(Kind::Command),
+            kinds: KindSet::NONE.with(Kind::Command).with(Kind::Presence),
             metrics: None,
+            filters: None,
+            told: SelectionTold::default(),
         },
         delivery: Delivery::Every,
         every: None,
-        partitions: vec![partition],
+        partitions: vec![pinned.partition],
         start: Start {
-            positions: vec![(partition, Some(from))],
+            positions: vec![(pinned.partition, Some(pinned.from))],
+            ends: vec![(pinned.partition, pinned.end)],
             ..Start::live(now_ms)
         },
         principal: Arc::clone(&device.principal),
         bound: true,
+        cursors: false,
+        chooses: false,
     }
 }
 
 /// Takes the stream apart again.
-async fn forward(mut output: ChannelBody, commands: &mpsc::Sender<Step>) -> u16 {
+async fn forward(mut output: ChannelBody, mut follower: Follower<'_>, told: &mpsc::Sender<Told>) -> u16 {
     let mut rest = BytesMut::new();
     while let Some(bytes) = output.next().await {
         rest.extend_from_slice(&bytes);
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             let line = rest.split_to(end + 1);
-            let Some(data) = line.strip_prefix(b"data: ") else {
+            let Some(line) = line.strip_prefix(b"data: ").and_then(Line::read) else {
                 continue;
             };
-            let step = match read(data) {
-                Some(Ok(step)) => step,
-                Some(Err(code)) => return code,
-                None => continue,
-            };
-            if commands.send(step).await.is_err() {
-                return GOING_AWAY;
+            if let Line::Fault(code) = line {
+                return code;
+            }
+            for news in follower.take(line) {
+                if news == Told::Replaced {
+                    return REPLACED;
+                }
+                if told.send(news).await.is_err() {
+                    return GOING_AWAY;
+                }
             }
         }
     }
     GOING_AWAY
-}
-
-/// A command, or the code to close with.
-fn read(data: &[u8]) -> Option<Result<Step, u16>> {
-    if let Ok(line) = serde_json::from_slice::<Line>(data) {
-        return Some(Ok(Step {
-            command_id: line.command_id,
-            command_type: line.command_type,
-            input: line.input,
-            connection: line.connection,
-            created: line.created,
-            by: line.by,
-            expires_at: line.expires_at,
-        }));
-    }
-    serde_json::from_slice::<FaultLine>(data)
-        .ok()
-        .map(|line| Err(line.fault))
 }
 
 /// The input with its secrets opened; one that cannot be opened stays masked.
@@ -294,25 +228,5 @@ mod tests {
         open(&mut value, &unseal);
         let expected = json!({"a": [{"pin": "1234"}], "password": "1234", "b": 1, "lost": "********"});
         assert_eq!(value, expected);
-    }
-
-    #[test]
-    fn what_the_dialect_writes_is_read_again() {
-        let line = Line {
-            command_id: "c1".into(),
-            command_type: "reboot".into(),
-            input: Some("{\"a\":1}".into()),
-            connection: None,
-            created: 5,
-            by: None,
-            expires_at: None,
-        };
-        let step = read(&serde_json::to_vec(&line).unwrap()).unwrap().unwrap();
-        assert_eq!(
-            (&*step.command_id, step.input.as_deref(), step.created),
-            ("c1", Some("{\"a\":1}"), 5)
-        );
-        assert_eq!(read(b"{\"fault\":4401}\n"), Some(Err(4401)));
-        assert_eq!(read(b"{}"), None);
     }
 }

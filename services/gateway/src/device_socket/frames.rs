@@ -3,7 +3,7 @@
 use access::events::{Outcome, Reason};
 use schemas::Micros;
 use schemas::document::DeviceCommand;
-use schemas::event::CommandStatus;
+use schemas::event::{CommandStatus, PresenceReason};
 use schemas::json::{write_string, write_time};
 use serde::Deserialize;
 use serde_json::Value;
@@ -78,14 +78,14 @@ pub(super) fn error(message: &str) -> String {
 
 /// A step of a command as it lies in the log: the input with its secrets sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Step {
-    pub(super) command_id: Box<str>,
-    pub(super) command_type: Box<str>,
-    pub(super) input: Option<Box<str>>,
-    pub(super) connection: Option<Box<str>>,
-    pub(super) created: Micros,
-    pub(super) by: Option<Box<str>>,
-    pub(super) expires_at: Option<Micros>,
+pub(crate) struct Step {
+    pub(crate) command_id: Box<str>,
+    pub(crate) command_type: Box<str>,
+    pub(crate) input: Option<Box<str>>,
+    pub(crate) connection: Option<Box<str>>,
+    pub(crate) created: Micros,
+    pub(crate) by: Option<Box<str>>,
+    pub(crate) expires_at: Option<Micros>,
 }
 
 impl From<&DeviceCommand> for Step {
@@ -173,6 +173,13 @@ impl Step {
     }
 }
 
+/// A step of a command that is not known here, as the device reports it, but for the input: what was a
+/// secret when it was given may come back in clear.
+pub(super) fn bare(mut reported: serde_json::Map<String, Value>) -> Option<Box<RawValue>> {
+    reported.remove("input");
+    serde_json::value::to_raw_value(&reported).ok()
+}
+
 /// The command that an event is a step of, if it is one.
 pub(super) fn reported_step(item: &RawValue) -> Option<(Box<str>, serde_json::Map<String, Value>)> {
     #[derive(Deserialize)]
@@ -189,9 +196,25 @@ pub(super) fn reported_step(item: &RawValue) -> Option<(Box<str>, serde_json::Ma
     Some((probe.command_id.into(), serde_json::from_str(item.get()).ok()?))
 }
 
+/// What a connection says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said {
+    /// It is there now.
+    Came,
+    /// It is there still: no sign of life of the device, but it was taken for gone.
+    IsThere,
+    /// It is gone.
+    Left,
+}
+
 /// `{"kind":"presence",…}`
-pub(super) fn presence(connected: bool, session: &str) -> Option<Box<RawValue>> {
-    let reason = if connected { "connect" } else { "disconnect" };
+pub(super) fn presence(said: Said, session: &str) -> Option<Box<RawValue>> {
+    let (connected, reason) = match said {
+        Said::Came => (true, PresenceReason::Connect),
+        Said::IsThere => (true, PresenceReason::Report),
+        Said::Left => (false, PresenceReason::Disconnect),
+    };
+    let reason = reason.word();
     let text = format!(
         "{{\"kind\":\"presence\",\"connected\":{connected},\"reason\":\"{reason}\",\"session\":\"{session}\"}}"
     );
@@ -291,6 +314,17 @@ mod tests {
             (&json!("success"), &json!("done"), &json!("reboot"))
         );
         assert_eq!(event["input"]["pin"]["$sealed"], "x");
+    }
+
+    #[test]
+    fn a_step_of_a_command_that_is_not_known_shows_no_input() {
+        let text = r#"{"kind":"command","command_id":"c1","type":"unlock","status":"failed","input":{"pin":"1234"}}"#;
+        let (_, reported) = reported_step(&RawValue::from_string(text.to_owned()).unwrap()).unwrap();
+        let event = value(bare(reported).unwrap().get());
+        assert_eq!(
+            event,
+            json!({"kind": "command", "command_id": "c1", "type": "unlock", "status": "failed"})
+        );
     }
 
     #[test]

@@ -4,23 +4,40 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use journal::{Partition, Topic};
+use journal::Topic;
 use schemas::{Kind, json};
 use serde::Deserialize;
 
-use super::{Action, Control, Dialect, Item};
-use crate::subscription::{DeviceSet, KindSet, Reset, Selection, Subscription, Transport, View};
+use super::text::{numbers, reset_members};
+use super::{Action, Control, Conversation, Dialect, Item, Look, Moment, Parts};
+use crate::engine::LogRecord;
+use crate::filters::Filters;
+use crate::subscription::{DeviceSet, KindSet, Selection, Subscription, Transport, View};
+
+pub(crate) mod entrance;
+
+/// The dialect.
+pub(super) const PARTS: Parts = Parts {
+    name: "native",
+    entrances: |_| vec![Arc::new(entrance::Stream)],
+    requests: |_| Vec::new(),
+    tongue: Some(&crate::device_socket::Native),
+};
 
 /// The native API.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Native;
+#[derive(Debug, Clone, Default)]
+pub struct Native {
+    /// What a filter may be.
+    pub filters: query::Limits,
+}
 
 impl Dialect for Native {
     fn name(&self) -> &'static str {
         "native"
     }
 
-    fn data(&self, transport: Transport, item: Item<'_>, cursor: &str, out: &mut Vec<u8>) -> bool {
+    fn data(&self, look: Look<'_>, item: Item<'_>, cursor: &str, out: &mut Vec<u8>) -> bool {
+        let transport = look.transport;
         match item {
             Item::Record(record) => match record.json() {
                 None => return false,
@@ -54,13 +71,22 @@ impl Dialect for Native {
         true
     }
 
+    fn left(&self, look: Look<'_>, record: &LogRecord, cursor: &str, out: &mut Vec<u8>) -> bool {
+        let mut json = b"{\"left\":".to_vec();
+        json::write_string(record.device(), &mut json);
+        json.push(b'}');
+        write_object(look.transport, "left", cursor, out, &json);
+        true
+    }
+
     fn control(
         &self,
-        transport: Transport,
+        look: Look<'_>,
         control: Control<'_>,
         cursor: &str,
         out: &mut Vec<u8>,
     ) -> Option<&'static str> {
+        let transport = look.transport;
         let (name, members) = match control {
             Control::Hello if transport == Transport::Sse => ("hello", String::new()),
             Control::Hello => return None,
@@ -70,7 +96,7 @@ impl Dialect for Native {
             Control::Degraded { partitions } => {
                 ("degraded", format!("\"partitions\":{}", numbers(partitions)))
             }
-            Control::KeepAlive => ("keepalive", String::new()),
+            Control::KeepAlive { .. } => ("keepalive", String::new()),
             Control::Updated => ("updated", String::new()),
             Control::Fault { .. } if transport == Transport::WebSocket => return None,
             Control::Fault { ending } => ("fault", format!("\"reason\":\"{}\"", ending.reason())),
@@ -78,11 +104,13 @@ impl Dialect for Native {
         write_control(transport, name, cursor, &members, out);
         Some(name)
     }
+}
 
-    fn text(&self, text: &str, subscription: &Subscription) -> Vec<Action> {
-        match update(text, subscription) {
+impl Conversation for Native {
+    fn text(&mut self, text: &str, at: &Moment<'_>) -> Vec<Action> {
+        match update(text, at.subscription, &self.filters) {
             Ok(selection) => vec![Action::Select(selection)],
-            Err(message) => self.refusal(&message).map(Action::Send).into_iter().collect(),
+            Err(message) => self.refusal(&message).map(Action::send).into_iter().collect(),
         }
     }
 
@@ -147,33 +175,6 @@ fn separate(text: &mut String) {
     }
 }
 
-fn numbers(partitions: &[Partition]) -> String {
-    let list: Vec<String> = partitions.iter().map(ToString::to_string).collect();
-    format!("[{}]", list.join(","))
-}
-
-fn reset_members(reset: &Reset) -> String {
-    let mut text = format!("\"reason\":\"{}\"", reset.reason.word());
-    for (name, times) in [("requested", &reset.requested), ("available", &reset.available)] {
-        if times.is_empty() {
-            continue;
-        }
-        let list: Vec<String> = times
-            .iter()
-            .map(|(partition, time_ms)| {
-                let mut time = Vec::new();
-                json::write_time(time_ms.saturating_mul(1_000), &mut time);
-                format!("\"{partition}\":{}", String::from_utf8_lossy(&time))
-            })
-            .collect();
-        text.push_str(&format!(",\"{name}\":{{{}}}", list.join(",")));
-    }
-    if reset.duplicates {
-        text.push_str(",\"duplicates\":true");
-    }
-    text
-}
-
 /// The one message that a native client may send.
 #[derive(Deserialize)]
 struct Update {
@@ -185,8 +186,8 @@ struct Update {
     q: Option<String>,
 }
 
-/// Members that are absent keep what they were; an empty list means everything again.
-fn update(text: &str, subscription: &Subscription) -> Result<Selection, String> {
+/// Members that are absent keep what they were; an empty list, and an empty filter, mean everything again.
+fn update(text: &str, subscription: &Subscription, filters: &query::Limits) -> Result<Selection, String> {
     let update: Update = serde_json::from_str(text).map_err(|error| format!("not an update: {error}"))?;
     if update.name != "update" {
         return Err(format!(
@@ -194,10 +195,17 @@ fn update(text: &str, subscription: &Subscription) -> Result<Selection, String> 
             update.name
         ));
     }
-    if update.q.is_some() {
-        return Err("q is not supported on this stream".to_owned());
-    }
     let mut selection = subscription.selection.clone();
+    if let Some(q) = update.q {
+        if subscription.view != View::Devices {
+            return Err("q belongs to view devices".to_owned());
+        }
+        selection.filters = if q.is_empty() {
+            None
+        } else {
+            Some(Filters::parse(&q, filters).map_err(|error| format!("q: {error}"))?)
+        };
+    }
     if let Some(devices) = update.device {
         for device in &devices {
             json::check_device(device)

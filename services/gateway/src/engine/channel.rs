@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures::Stream;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// Tells the worker that something can be read or written.
 type Notify = Box<dyn Fn() + Send + Sync>;
@@ -20,6 +21,8 @@ struct Link {
     blocked: AtomicBool,
     /// Bytes on their way to hyper.
     bytes: AtomicUsize,
+    /// The worker has let the stream go.
+    ended: CancellationToken,
 }
 
 impl Link {
@@ -122,6 +125,19 @@ impl ChannelSink {
             Err(mpsc::error::TryRecvError::Empty) => Ok(None),
             Err(mpsc::error::TryRecvError::Disconnected) => Err(Gone),
         }
+    }
+}
+
+impl Drop for ChannelSink {
+    fn drop(&mut self) {
+        self.link.ended.cancel();
+    }
+}
+
+impl ChannelBody {
+    /// Is cancelled when the worker has let the stream go: no more comes than is on its way.
+    pub(crate) fn ended(&self) -> CancellationToken {
+        self.link.ended.clone()
     }
 }
 

@@ -1,6 +1,8 @@
 //! Whole frames as they go over the wire: an SSE block or a WebSocket message around a dialect's JSON.
 //! Pure.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use journal::Topic;
 use schemas::{Body, Event, Kind};
@@ -8,24 +10,55 @@ use schemas::{Body, Event, Kind};
 use super::record::LogRecord;
 use super::sse::Block;
 use super::ws;
-use crate::dialect::{Control, Dialect, Item};
+use crate::dialect::{Control, Dialect, Item, Look, Message};
 use crate::subscription::{Carriage, Selection, Transport};
 
 /// A data frame; `None` when the dialect does not show the item.
-pub(crate) fn data(dialect: &dyn Dialect, carriage: Carriage, item: Item<'_>, cursor: &str) -> Option<Bytes> {
-    let transport = carriage.transport;
-    match transport {
+pub(crate) fn data(
+    dialect: &dyn Dialect,
+    carriage: Carriage,
+    metrics: Option<&BTreeSet<Box<str>>>,
+    item: Item<'_>,
+    cursor: &str,
+) -> Option<Bytes> {
+    let look = look(carriage, metrics);
+    match carriage.transport {
         Transport::Sse => {
             let mut block = Block::begin(carriage.framing, None, None, 512);
             dialect
-                .data(transport, item, cursor, &mut block.out)
+                .data(look, item, cursor, &mut block.out)
                 .then(|| block.end(cursor))
         }
         Transport::WebSocket => {
             let mut out = Vec::with_capacity(512);
             let header = ws::reserve(&mut out);
             dialect
-                .data(transport, item, cursor, &mut out)
+                .data(look, item, cursor, &mut out)
+                .then(|| ws::seal(out, header))
+        }
+    }
+}
+
+/// A frame that says that the device of a record no longer passes; `None` when the dialect does not tell it.
+pub(crate) fn left(
+    dialect: &dyn Dialect,
+    carriage: Carriage,
+    record: &LogRecord,
+    cursor: &str,
+) -> Option<Bytes> {
+    let look = look(carriage, None);
+    match carriage.transport {
+        Transport::Sse => {
+            let mut block = Block::begin(carriage.framing, None, None, 128);
+            dialect
+                .left(look, record, cursor, &mut block.out)
+                .then(|| block.end(cursor))
+        }
+        Transport::WebSocket => {
+            let mut out = Vec::with_capacity(cursor.len() + 128);
+            let header = ws::reserve(&mut out);
+            dialect
+                .left(look, record, cursor, &mut out)
                 .then(|| ws::seal(out, header))
         }
     }
@@ -39,32 +72,50 @@ pub(crate) fn control(
     cursor: &str,
     retry_ms: Option<u64>,
 ) -> Option<Bytes> {
-    let transport = carriage.transport;
-    match transport {
+    let look = look(carriage, None);
+    match carriage.transport {
         Transport::Sse => {
             let mut json = Vec::with_capacity(64);
-            let name = dialect.control(transport, control, cursor, &mut json)?;
+            let name = dialect.control(look, control, cursor, &mut json)?;
             let bytes = json.len() + cursor.len();
-            let mut block = Block::begin(carriage.framing, Some(name), retry_ms, bytes);
+            let comment = match control {
+                Control::KeepAlive { .. } => dialect.comment(),
+                Control::Hello
+                | Control::Reset(_)
+                | Control::CaughtUp { .. }
+                | Control::Degraded { .. }
+                | Control::Updated
+                | Control::Fault { .. } => None,
+            };
+            let mut block = Block::begin_after(carriage.framing, comment, Some(name), retry_ms, bytes);
             block.out.extend_from_slice(&json);
             Some(block.end(cursor))
         }
         Transport::WebSocket => {
             let mut out = Vec::with_capacity(cursor.len() + 64);
             let header = ws::reserve(&mut out);
-            dialect.control(transport, control, cursor, &mut out)?;
+            dialect.control(look, control, cursor, &mut out)?;
             Some(ws::seal(out, header))
         }
     }
 }
 
-/// A text that a dialect answers with.
-pub(crate) fn text(carriage: Carriage, text: &[u8]) -> Bytes {
+const fn look(carriage: Carriage, metrics: Option<&BTreeSet<Box<str>>>) -> Look<'_> {
+    Look {
+        transport: carriage.transport,
+        cursors: carriage.cursors,
+        metrics,
+    }
+}
+
+/// A message of the conversation.
+pub(crate) fn message(carriage: Carriage, message: &Message) -> Bytes {
+    let text = &message.text;
     match carriage.transport {
         Transport::Sse => {
-            let mut block = Block::begin(carriage.framing, None, None, text.len());
+            let mut block = Block::begin(carriage.framing, message.event, None, text.len());
             block.out.extend_from_slice(text);
-            block.end("")
+            block.end(message.cursor.as_deref().unwrap_or_default())
         }
         Transport::WebSocket => {
             let mut out = Vec::with_capacity(text.len() + 16);
@@ -129,11 +180,12 @@ mod tests {
 
     use super::*;
     use crate::dialect::native::Native;
-    use crate::subscription::{DeviceSet, Framing, KindSet, TenantScope};
+    use crate::subscription::{DeviceSet, Framing, KindSet, TenantScope, Told};
 
     const SSE: Carriage = Carriage {
         transport: Transport::Sse,
         framing: Framing::Plain,
+        cursors: true,
     };
 
     fn telemetry(fields: &[&str]) -> LogRecord {
@@ -177,6 +229,8 @@ mod tests {
                     .map(|path| Box::from(*path))
                     .collect::<BTreeSet<_>>(),
             )),
+            filters: None,
+            told: Told::default(),
         };
         let record = telemetry(fields);
         let event = match reduce(&record, &selection) {
@@ -211,7 +265,7 @@ mod tests {
     #[test]
     fn an_sse_block_has_its_cursor_and_its_data_and_ends_with_an_empty_line() {
         let record = telemetry(&["a"]);
-        let frame = data(&Native, SSE, Item::Record(&record), "CURSOR").unwrap();
+        let frame = data(&Native::default(), SSE, None, Item::Record(&record), "CURSOR").unwrap();
         let text = std::str::from_utf8(&frame).unwrap();
         assert!(
             text.starts_with("data: {") && text.ends_with("}\nid: CURSOR\n\n"),
@@ -222,7 +276,7 @@ mod tests {
 
     #[test]
     fn the_hello_of_sse_carries_retry_in_a_block_with_data() {
-        let frame = control(&Native, SSE, Control::Hello, "", Some(4_321)).unwrap();
+        let frame = control(&Native::default(), SSE, Control::Hello, "", Some(4_321)).unwrap();
         assert_eq!(&frame[..], b"event: hello\nretry: 4321\ndata: {}\n\n");
     }
 }

@@ -32,18 +32,20 @@ impl OfTenant {
 impl Index {
     /// Adds a stream.
     pub(crate) fn insert(&mut self, tenant: &TenantScope, devices: &DeviceSet, kinds: KindSet, slot: Slot) {
-        let (all, by_device) = match tenant {
-            TenantScope::All => (&mut self.everyone, &mut self.devices),
-            TenantScope::One(tenant) => {
-                let of_tenant = self.tenants.entry(tenant.clone()).or_default();
-                (&mut of_tenant.all, &mut of_tenant.devices)
-            }
-        };
-        match devices {
+        let insert = |all: &mut Group, by_device: &mut FxHashMap<Box<str>, Group>| match devices {
             DeviceSet::All => all.insert(kinds, slot),
             DeviceSet::Set(devices) => {
                 for device in &**devices {
                     by_device.entry(device.clone()).or_default().insert(kinds, slot);
+                }
+            }
+        };
+        match tenant {
+            TenantScope::All => insert(&mut self.everyone, &mut self.devices),
+            TenantScope::One(_) | TenantScope::Some(_) => {
+                for tenant in names(tenant) {
+                    let of_tenant = self.tenants.entry(tenant.clone()).or_default();
+                    insert(&mut of_tenant.all, &mut of_tenant.devices);
                 }
             }
         }
@@ -51,16 +53,7 @@ impl Index {
 
     /// Removes a stream that was added with the same arguments.
     pub(crate) fn remove(&mut self, tenant: &TenantScope, devices: &DeviceSet, kinds: KindSet, slot: Slot) {
-        let (all, by_device) = match tenant {
-            TenantScope::All => (&mut self.everyone, &mut self.devices),
-            TenantScope::One(name) => {
-                let Some(of_tenant) = self.tenants.get_mut(name) else {
-                    return;
-                };
-                (&mut of_tenant.all, &mut of_tenant.devices)
-            }
-        };
-        match devices {
+        let remove = |all: &mut Group, by_device: &mut FxHashMap<Box<str>, Group>| match devices {
             DeviceSet::All => all.remove(kinds, slot),
             DeviceSet::Set(devices) => {
                 for device in &**devices {
@@ -72,11 +65,20 @@ impl Index {
                     }
                 }
             }
-        }
-        if let TenantScope::One(name) = tenant
-            && self.tenants.get(name).is_some_and(OfTenant::is_empty)
-        {
-            self.tenants.remove(name);
+        };
+        match tenant {
+            TenantScope::All => remove(&mut self.everyone, &mut self.devices),
+            TenantScope::One(_) | TenantScope::Some(_) => {
+                for tenant in names(tenant) {
+                    let Some(of_tenant) = self.tenants.get_mut(tenant) else {
+                        continue;
+                    };
+                    remove(&mut of_tenant.all, &mut of_tenant.devices);
+                    if of_tenant.is_empty() {
+                        self.tenants.remove(tenant);
+                    }
+                }
+            }
         }
     }
 
@@ -100,6 +102,16 @@ impl Index {
             }
         }
     }
+}
+
+/// The tenants that a scope names.
+fn names(tenants: &TenantScope) -> impl Iterator<Item = &Box<str>> {
+    let (one, some) = match tenants {
+        TenantScope::One(tenant) => (Some(tenant), None),
+        TenantScope::Some(tenants) => (None, Some(tenants.iter())),
+        TenantScope::All => (None, None),
+    };
+    one.into_iter().chain(some.into_iter().flatten())
 }
 
 /// Streams by the kinds that they want. Few distinct sets of kinds exist at a time.
@@ -127,7 +139,7 @@ impl Group {
     fn remove(&mut self, kinds: KindSet, slot: Slot) {
         if let Some(index) = self.by_kinds.iter().position(|(other, _)| *other == kinds) {
             self.by_kinds[index].1.remove(slot);
-            if self.by_kinds[index].1.list.is_empty() {
+            if self.by_kinds[index].1.is_empty() {
                 self.by_kinds.swap_remove(index);
             }
         }
@@ -144,7 +156,7 @@ impl Group {
 
 /// A dense set; its positions are kept only once searching the list would be slow.
 #[derive(Default)]
-struct Slots {
+pub(super) struct Slots {
     list: Vec<Slot>,
     places: Option<FxHashMap<Slot, u32>>,
 }
@@ -153,7 +165,15 @@ struct Slots {
 const SEARCHED_MAX: usize = 32;
 
 impl Slots {
-    fn insert(&mut self, slot: Slot) {
+    pub(super) fn list(&self) -> &[Slot] {
+        &self.list
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub(super) fn insert(&mut self, slot: Slot) {
         if self.list.len() == SEARCHED_MAX && self.places.is_none() {
             self.places = Some(
                 (0..)
@@ -168,7 +188,7 @@ impl Slots {
         self.list.push(slot);
     }
 
-    fn remove(&mut self, slot: Slot) {
+    pub(super) fn remove(&mut self, slot: Slot) {
         let place = match &mut self.places {
             Some(places) => places.remove(&slot).map(|place| place as usize),
             None => self.list.iter().position(|other| *other == slot),
@@ -199,6 +219,10 @@ mod tests {
         TenantScope::One(tenant.into())
     }
 
+    fn some(tenants: &[&str]) -> TenantScope {
+        TenantScope::Some(Arc::new(tenants.iter().map(|name| (*name).into()).collect()))
+    }
+
     fn found(index: &Index, tenant: &str, device: &str, kind: Kind) -> Vec<Slot> {
         let mut wanted = Vec::new();
         index.find(tenant, device, Some(kind), &mut wanted);
@@ -217,10 +241,15 @@ mod tests {
         index.insert(&TenantScope::All, &DeviceSet::All, KindSet::ALL, 5);
         index.insert(&TenantScope::All, &devices(&["x"]), KindSet::ALL, 6);
         index.insert(&one("a"), &devices(&[]), KindSet::ALL, 7);
+        index.insert(&some(&["b", "c"]), &DeviceSet::All, locks, 8);
+        index.insert(&some(&[]), &DeviceSet::All, KindSet::ALL, 9);
         assert_eq!(found(&index, "a", "x", Kind::Lock), [1, 2, 3, 5, 6]);
         assert_eq!(found(&index, "a", "z", Kind::Telemetry), [1, 5]);
         assert_eq!(found(&index, "b", "x", Kind::Telemetry), [4, 5, 6]);
         assert_eq!(found(&index, "c", "q", Kind::Telemetry), [5]);
+        assert_eq!(found(&index, "b", "q", Kind::Lock), [4, 5, 8]);
+        index.remove(&some(&["b", "c"]), &DeviceSet::All, locks, 8);
+        assert_eq!(found(&index, "c", "q", Kind::Lock), [5]);
     }
 
     #[test]

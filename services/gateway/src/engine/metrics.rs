@@ -15,6 +15,8 @@ pub(crate) struct Metrics {
     pub(crate) bytes: IntCounter,
     pub(crate) records: IntCounter,
     pub(crate) fell_behind: IntCounter,
+    pub(crate) evaluations: IntCounter,
+    pub(crate) filters: IntGauge,
     pub(crate) resets: IntCounterVec,
     pub(crate) ended: IntCounterVec,
     pub(crate) age: Histogram,
@@ -69,6 +71,14 @@ impl Metrics {
                 "Records that workers matched against live streams",
             )?,
             fell_behind: counter("fell_behind_total", "Times that a live stream fell behind")?,
+            evaluations: counter(
+                "filter_evaluations_total",
+                "Runs of filters on changes and devices",
+            )?,
+            filters: gauge(
+                "filters",
+                "Distinct filters of streams, each worker's counted by itself",
+            )?,
             resets: counters("resets_total", "Resets told to streams", "reason")?,
             ended: counters("ended_total", "Streams that ended", "why")?,
             age: seconds("record_age_seconds", "Age of records when a worker takes them")?,

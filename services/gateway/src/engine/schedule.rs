@@ -54,12 +54,27 @@ impl<T> Schedule<T> {
 
     /// Takes what is next.
     pub(crate) fn next(&mut self, now_ms: u64) -> Turn<T> {
+        self.next_of(now_ms, |_| true)
+    }
+
+    /// What waits of a tenant, in its order.
+    pub(crate) fn waiting(&mut self, tenant: &str) -> impl Iterator<Item = &mut T> {
+        let waiting = self.tenants.get_mut(tenant);
+        waiting.into_iter().flat_map(|waiting| &mut waiting.queue)
+    }
+
+    /// Takes what is next of the tenants that `may` have something; of others nothing is next.
+    pub(crate) fn next_of(&mut self, now_ms: u64, may: impl Fn(&str) -> bool) -> Turn<T> {
         let burst = self.burst();
         let mut earliest = None;
         for _ in 0..self.rotation.len() {
             let Some(tenant) = self.rotation.pop_front() else {
                 break;
             };
+            if !may(&tenant) {
+                self.rotation.push_back(tenant);
+                continue;
+            }
             let Some(waiting) = self.tenants.get_mut(&tenant) else {
                 continue;
             };
@@ -139,6 +154,18 @@ mod tests {
         assert_eq!(schedule.next(0), Turn::Now(3));
         assert_eq!(schedule.next(0), Turn::At(2_001));
         assert_eq!(schedule.next(2_001), Turn::Now(2));
+    }
+
+    #[test]
+    fn a_tenant_that_may_not_keeps_its_place_and_others_go_on() {
+        let mut schedule = Schedule::new(1_000);
+        for (tenant, work) in [("a", 1), ("a", 2), ("b", 3)] {
+            schedule.push(tenant, work, 0);
+        }
+        let not_a = |tenant: &str| tenant != "a";
+        assert_eq!(schedule.next_of(0, not_a), Turn::Now(3));
+        assert_eq!(schedule.next_of(0, not_a), Turn::Idle);
+        assert_eq!((schedule.next(0), schedule.next(0)), (Turn::Now(1), Turn::Now(2)));
     }
 
     #[test]

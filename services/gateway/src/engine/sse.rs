@@ -20,16 +20,15 @@ const CHUNK_HEAD_MAX: usize = 18;
 /// The chunk that ends a body.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-/// The first bytes of a body.
-pub(crate) fn opening(framing: Framing) -> Bytes {
-    match framing {
-        Framing::Plain => Bytes::from_static(OPENING),
-        Framing::Chunked => {
-            let mut out = Block::reserve(framing, OPENING.len());
-            out.extend_from_slice(OPENING);
-            Block { framing, out }.seal()
-        }
+/// The first bytes of a body. A `retry:` among them belongs to the first block, whatever that is: a
+/// stream without a `hello` says it so.
+pub(crate) fn opening(framing: Framing, retry_ms: Option<u64>) -> Bytes {
+    let mut out = Block::reserve(framing, OPENING.len() + 32);
+    out.extend_from_slice(OPENING);
+    if let Some(retry_ms) = retry_ms {
+        out.extend_from_slice(format!("retry: {retry_ms}\n").as_bytes());
     }
+    Block { framing, out }.seal()
 }
 
 /// The last bytes of a body that ends by intention.
@@ -52,7 +51,23 @@ impl Block {
         retry_ms: Option<u64>,
         data_bytes: usize,
     ) -> Self {
+        Self::begin_after(framing, None, name, retry_ms, data_bytes)
+    }
+
+    /// The same after a comment.
+    pub(crate) fn begin_after(
+        framing: Framing,
+        comment: Option<&str>,
+        name: Option<&str>,
+        retry_ms: Option<u64>,
+        data_bytes: usize,
+    ) -> Self {
         let mut out = Self::reserve(framing, data_bytes + 64);
+        if let Some(comment) = comment {
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(comment.as_bytes());
+            out.push(b'\n');
+        }
         if let Some(name) = name {
             out.extend_from_slice(b"event: ");
             out.extend_from_slice(name.as_bytes());
@@ -118,13 +133,14 @@ mod tests {
         let plain = block(Framing::Plain);
         let expected = [format!("{:x}\r\n", plain.len()).as_bytes(), &plain[..], b"\r\n"].concat();
         assert_eq!(&block(Framing::Chunked)[..], &expected[..]);
-        assert_eq!(&opening(Framing::Chunked)[..], b"b\r\n: wakeline\n\r\n");
+        assert_eq!(&opening(Framing::Chunked, None)[..], b"b\r\n: wakeline\n\r\n");
         assert_eq!(ending(Framing::Chunked).as_deref(), Some(&b"0\r\n\r\n"[..]));
     }
 
     #[test]
     fn a_plain_body_has_no_chunks_and_nothing_opens_with_a_block_of_its_own() {
-        assert_eq!(&opening(Framing::Plain)[..], b": wakeline\n");
+        assert_eq!(&opening(Framing::Plain, None)[..], b": wakeline\n");
+        assert_eq!(&opening(Framing::Plain, Some(7))[..], b": wakeline\nretry: 7\n");
         assert_eq!(ending(Framing::Plain), None);
     }
 }

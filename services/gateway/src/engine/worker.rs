@@ -1,6 +1,7 @@
 //! A worker: one thread, its poll, its sockets, around a [`Core`].
 
 mod behind;
+mod choose;
 mod connection;
 mod core;
 mod ends;
@@ -13,6 +14,7 @@ mod resets;
 mod scope;
 mod skip;
 mod snapshot;
+mod talk;
 mod timers;
 
 use std::io;

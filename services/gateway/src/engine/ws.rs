@@ -79,29 +79,37 @@ pub(crate) enum Message {
 pub(crate) enum Broken {
     Protocol,
     TooLong,
+    /// A text is not UTF-8 (RFC 6455, 8.1).
+    NotText,
 }
 
 /// What of a client's frames is incomplete; empty while it is silent.
 #[derive(Default)]
 pub(crate) struct Input {
     bytes: Vec<u8>,
+    /// Up to where they were read.
+    read: usize,
     /// Fragments of a message, and whether it is text.
     message: Option<(bool, Vec<u8>)>,
 }
 
 impl Input {
     pub(crate) fn is_empty(&self) -> bool {
-        self.bytes.is_empty() && self.message.is_none()
+        self.bytes.len() == self.read && self.message.is_none()
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8]) {
+        // What is left moves once for all the frames that were read before it.
+        drop(self.bytes.drain(..self.read));
+        self.read = 0;
         self.bytes.extend_from_slice(bytes);
     }
 
     /// The next message, if it has come as a whole. `bytes_max` bounds a frame and a message.
     pub(crate) fn next(&mut self, bytes_max: usize) -> Result<Option<Message>, Broken> {
         loop {
-            let mut cursor = Cursor::new(&self.bytes[..]);
+            let bytes = &self.bytes[self.read..];
+            let mut cursor = Cursor::new(bytes);
             let parsed = FrameHeader::parse(&mut cursor).map_err(|_| Broken::Protocol)?;
             let Some((header, length)) = parsed else {
                 return Ok(None);
@@ -117,12 +125,13 @@ impl Input {
                 return Err(Broken::Protocol);
             }
             let start = usize::try_from(cursor.position()).map_err(|_| Broken::TooLong)?;
-            if self.bytes.len() < start + length {
+            let Some(payload) = bytes.get(start..start + length) else {
                 return Ok(None);
-            }
-            let mut payload: Vec<u8> = self.bytes.drain(..start + length).skip(start).collect();
-            if self.bytes.is_empty() {
-                self.bytes = Vec::new();
+            };
+            let mut payload = payload.to_vec();
+            self.read += start + length;
+            if self.read == self.bytes.len() {
+                (self.bytes, self.read) = (Vec::new(), 0);
             }
             for (byte, key) in payload.iter_mut().zip(mask.iter().cycle()) {
                 *byte ^= key;
@@ -167,9 +176,8 @@ impl Input {
         if !is_text {
             return Ok(Some(Message::Binary));
         }
-        String::from_utf8(whole)
-            .map(|text| Some(Message::Text(text)))
-            .map_err(|_| Broken::Protocol)
+        let text = String::from_utf8(whole).map_err(|_| Broken::NotText)?;
+        Ok(Some(Message::Text(text)))
     }
 }
 
@@ -211,6 +219,23 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_in_any_pieces_is_read_frame_by_frame() {
+        let frames = [client(0x81, b"a"), client(0x89, b""), client(0x81, b"bc")].concat();
+        for size in 1..=frames.len() {
+            let (mut input, mut said) = (Input::default(), Vec::new());
+            for piece in frames.chunks(size) {
+                input.push(piece);
+                while let Some(message) = input.next(100).unwrap() {
+                    said.push(message);
+                }
+            }
+            let text = |text: &str| Message::Text(text.into());
+            assert_eq!(said, [text("a"), Message::Ping(Vec::new()), text("bc")], "{size}");
+            assert!(input.is_empty());
+        }
+    }
+
+    #[test]
     fn a_ping_between_fragments_is_seen_first() {
         let mut input = Input::default();
         for frame in [client(0x01, b"he"), client(0x89, b"p"), client(0x80, b"llo")] {
@@ -233,6 +258,18 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_is_not_utf_8_is_refused() {
+        let mut input = Input::default();
+        // A letter may be in two fragments.
+        for frame in [client(0x01, b"\xc3"), client(0x80, b"\xa9")] {
+            input.push(&frame);
+        }
+        assert_eq!(input.next(100), Ok(Some(Message::Text("\u{e9}".into()))));
+        input.push(&client(0x81, b"a\xff"));
+        assert_eq!(input.next(100), Err(Broken::NotText));
+    }
+
+    #[test]
     fn an_unmasked_or_misplaced_frame_is_refused() {
         for bytes in [
             &b"\x81\x01a"[..],
@@ -243,6 +280,45 @@ mod tests {
             let mut input = Input::default();
             input.push(bytes);
             assert_eq!(input.next(100), Err(Broken::Protocol), "{bytes:?}");
+        }
+    }
+
+    proptest::proptest! {
+        /// Any bytes, in any pieces: no panic, and the pieces change nothing.
+        #[test]
+        fn bytes_mean_the_same_however_they_come(
+            frames in proptest::collection::vec((proptest::num::u8::ANY, proptest::collection::vec(proptest::num::u8::ANY, 0..140)), 0..8),
+            noise in proptest::collection::vec(proptest::num::u8::ANY, 0..40),
+            cuts in proptest::collection::vec(1_usize..60, 1..40),
+        ) {
+            let mut bytes: Vec<u8> = frames.iter().flat_map(|(first, payload)| client(*first, payload)).collect();
+            bytes.extend(noise);
+            let read = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+                let (mut input, mut said) = (Input::default(), Vec::new());
+                for piece in pieces {
+                    input.push(piece);
+                    loop {
+                        match input.next(200) {
+                            Ok(Some(message)) => said.push(Ok(message)),
+                            Ok(None) => break,
+                            Err(broken) => {
+                                said.push(Err(broken));
+                                return said;
+                            }
+                        }
+                    }
+                }
+                said
+            };
+            let whole = read(&mut [&bytes[..]].into_iter());
+            let mut rest = &bytes[..];
+            let mut cuts = cuts.iter().cycle();
+            let mut pieces = std::iter::from_fn(|| {
+                let (piece, after) = rest.split_at(rest.len().min(*cuts.next()?));
+                rest = after;
+                (!piece.is_empty()).then_some(piece)
+            });
+            proptest::prop_assert_eq!(read(&mut pieces), whole);
         }
     }
 

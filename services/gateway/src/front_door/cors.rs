@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use access::http::{Body, no_content};
+use access::http::{Body, Origins, no_content};
 use http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderValue, Method, Response};
+
+pub use access::http::InvalidOrigin;
 
 const ALLOWED_METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE");
 const ALLOWED_HEADERS: HeaderValue =
@@ -18,42 +21,16 @@ const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static("Retry-After, Loca
 /// answer from the page.
 #[derive(Debug)]
 pub(crate) struct Cors {
-    any: bool,
-    origins: Vec<HeaderValue>,
+    origins: Origins,
     max_age: HeaderValue,
-}
-
-/// An origin that cannot stand in a header.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{origin:?} is no origin: write it as https://app.example.com, without a path, or *")]
-pub struct InvalidOrigin {
-    /// As it was set.
-    pub origin: String,
 }
 
 impl Cors {
     pub(crate) fn new(allowed: &[String], max_age: Duration) -> Result<Self, InvalidOrigin> {
-        let mut cors = Self {
-            any: false,
-            origins: Vec::new(),
+        Ok(Self {
+            origins: Origins::new(allowed)?,
             max_age: HeaderValue::from(max_age.as_secs()),
-        };
-        for origin in allowed {
-            let invalid = || InvalidOrigin {
-                origin: origin.clone(),
-            };
-            if origin == "*" {
-                cors.any = true;
-                continue;
-            }
-            let (scheme, authority) = origin.split_once("://").ok_or_else(invalid)?;
-            if scheme.is_empty() || authority.is_empty() || authority.contains(['/', '?', '#', ' ']) {
-                return Err(invalid());
-            }
-            cors.origins
-                .push(origin.to_ascii_lowercase().parse().map_err(|_| invalid())?);
-        }
-        Ok(cors)
+        })
     }
 
     /// The answer to a preflight, if the request is one.
@@ -74,27 +51,22 @@ impl Cors {
 
     /// Adds to the head of an answer what the page of `origin` needs to read it.
     pub(crate) fn apply(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
-        if !self.any && self.origins.is_empty() {
+        let origins = &self.origins;
+        if origins.is_empty() {
             return;
         }
-        if !self.any {
-            headers.append(VARY, HeaderValue::from_static("Origin"));
-        }
+        // Pages of listed origins may send cookies, which `*` does not go with: they are told by name.
+        headers.append(VARY, HeaderValue::from_static("Origin"));
         let Some(origin) = origin else { return };
-        if self.any {
-            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        } else if self.allows(origin) {
+        if origins.lists(origin) {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        } else if origins.is_any() {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         } else {
             return;
         }
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
-    }
-
-    fn allows(&self, origin: &HeaderValue) -> bool {
-        self.origins
-            .iter()
-            .any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(origin.as_bytes()))
     }
 }
 
@@ -137,6 +109,19 @@ mod tests {
     }
 
     #[test]
+    fn a_listed_origin_may_send_cookies_and_any_origin_may_not() {
+        let credentials = |cors: &Cors, origin| {
+            let response = preflight(cors, origin);
+            response
+                .headers()
+                .contains_key("access-control-allow-credentials")
+        };
+        let both = cors(&["*", "https://app.example.com"]);
+        assert!(credentials(&both, "https://app.example.com"));
+        assert!(!credentials(&both, "https://evil.example"));
+    }
+
+    #[test]
     fn any_origin_is_any_origin() {
         let response = preflight(&cors(&["*"]), "https://evil.example");
         assert_eq!(response.headers()["access-control-allow-origin"], "*");
@@ -149,15 +134,5 @@ mod tests {
                 .preflight(&Method::OPTIONS, &HeaderMap::new())
                 .is_none()
         );
-    }
-
-    #[test]
-    fn what_is_no_origin_is_refused() {
-        for origin in ["app.example.com", "https://app.example.com/path", "https://"] {
-            assert!(
-                Cors::new(&[origin.to_owned()], Duration::ZERO).is_err(),
-                "{origin}"
-            );
-        }
     }
 }

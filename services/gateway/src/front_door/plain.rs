@@ -105,6 +105,7 @@ async fn stream(
     let Opened {
         seat,
         mut subscription,
+        reading,
         mut head,
     } = opened;
     door.cors.apply(origin.as_ref(), head.headers_mut());
@@ -134,6 +135,7 @@ async fn stream(
         prelude,
         leftover,
         subscription,
+        reading,
     };
     if let Err(refused) = streams.engine().adopt(adoption) {
         // Closed without an answer: clients of both kinds connect again.

@@ -16,11 +16,18 @@ pub(crate) fn client(peer: SocketAddr, headers: &HeaderMap, trusted: &[IpNet]) -
         return peer;
     }
     let mut client = peer;
-    let values = headers.get_all("x-forwarded-for").iter();
-    let lines: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
-    let hops = lines.iter().rev().flat_map(|line| line.rsplit(','));
+    let lines: Vec<&[u8]> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .map(http::HeaderValue::as_bytes)
+        .collect();
+    let hops = lines
+        .iter()
+        .rev()
+        .flat_map(|line| line.rsplit(|byte| *byte == b','));
     for hop in hops.take(HOPS_MAX) {
-        let Some(address) = address(hop.trim()) else {
+        // Nothing lies behind what cannot be read.
+        let Some(address) = std::str::from_utf8(hop).ok().and_then(|hop| address(hop.trim())) else {
             break;
         };
         client = SocketAddr::new(address, 0);
@@ -47,13 +54,18 @@ mod tests {
     use super::*;
 
     fn seen(peer: &str, forwarded: &[&str]) -> String {
+        let forwarded: Vec<&[u8]> = forwarded.iter().map(|line| line.as_bytes()).collect();
+        seen_bytes(peer, &forwarded)
+    }
+
+    fn seen_bytes(peer: &str, forwarded: &[&[u8]]) -> String {
         let trusted = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
         let headers = forwarded
             .iter()
             .map(|line| {
                 (
                     http::HeaderName::from_static("x-forwarded-for"),
-                    line.parse().unwrap(),
+                    http::HeaderValue::from_bytes(line).unwrap(),
                 )
             })
             .collect();
@@ -83,5 +95,18 @@ mod tests {
         );
         assert_eq!(seen("10.1.1.1", &["1.1.1.1", "198.51.100.1"]), "198.51.100.1");
         assert_eq!(seen("10.1.1.1", &["1.1.1.1, unknown"]), "10.1.1.1");
+    }
+
+    #[test]
+    fn what_cannot_be_read_hides_neither_what_comes_after_nor_lets_through_what_came_before() {
+        assert_eq!(
+            seen_bytes("10.1.1.1", &[b"1.1.1.1", b"\xff, 198.51.100.1"]),
+            "198.51.100.1"
+        );
+        assert_eq!(
+            seen_bytes("10.1.1.1", &[b"1.1.1.1", b"\xff", b"10.2.2.2"]),
+            "10.2.2.2"
+        );
+        assert_eq!(seen_bytes("10.1.1.1", &[b"1.1.1.1", b"\xff"]), "10.1.1.1");
     }
 }

@@ -25,6 +25,9 @@ pub struct FrontDoorSettings {
     /// How long a request's head may take, from the first wait for it; an idle connection is closed
     /// after this.
     pub head_timeout: Duration,
+    /// How long a client may take no byte of an answer before its connection is cut. Streams are looked
+    /// after by the engine.
+    pub write_timeout: Duration,
     /// How long a TLS handshake may take.
     pub handshake_timeout: Duration,
     /// Requests at once on one HTTP/2 connection.
@@ -50,6 +53,7 @@ impl Default for FrontDoorSettings {
             head_bytes_max: 256 << 10,
             headers_max: 100,
             head_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(10),
             http2_streams_max: 256,
             http2_ping: Duration::from_secs(25),

@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use access::http::{Body, Handled, Problem};
 use bytes::BytesMut;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::tasks::Tasks;
+use super::watched::{Leave, Watched};
 use super::{Door, proxies};
 use crate::engine::{Adoption, ChannelBody, ChannelInput, Sink};
 use crate::open::Streams;
@@ -27,6 +29,8 @@ use crate::subscription::Transport;
 
 /// Read from an upgraded connection at a time.
 const READ_BYTES: usize = 4 << 10;
+/// How long a client may still take what an ended stream has sent.
+const LAST_BYTES: Duration = Duration::from_secs(1);
 
 /// Serves one connection until it ends. After `cancel` it ends with the request that is under way.
 pub(super) async fn serve<Io>(
@@ -39,9 +43,11 @@ pub(super) async fn serve<Io>(
     Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let builder = builder(&door, &tasks);
+    let leave = Leave::default();
+    let io = Watched::new(io, door.settings.write_timeout, leave.clone());
     let service = service_fn(move |request| {
-        let (door, tasks) = (Arc::clone(&door), tasks.clone());
-        async move { Ok::<_, Infallible>(answer(&door, request, peer, &tasks).await) }
+        let (door, tasks, leave) = (Arc::clone(&door), tasks.clone(), leave.clone());
+        async move { Ok::<_, Infallible>(answer(&door, request, peer, &tasks, &leave).await) }
     });
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
     let mut connection = std::pin::pin!(connection);
@@ -77,7 +83,13 @@ fn builder(door: &Door, tasks: &Tasks) -> auto::Builder<Tasks> {
     builder
 }
 
-async fn answer(door: &Door, request: Request<Incoming>, peer: SocketAddr, tasks: &Tasks) -> Response<Body> {
+async fn answer(
+    door: &Door,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    tasks: &Tasks,
+    leave: &Leave,
+) -> Response<Body> {
     let (mut parts, body) = request.into_parts();
     if let Some(response) = door.cors.preflight(&parts.method, &parts.headers) {
         return response;
@@ -86,7 +98,11 @@ async fn answer(door: &Door, request: Request<Incoming>, peer: SocketAddr, tasks
     let origin = parts.headers.get(ORIGIN).cloned();
     let span = door.observer.begin(&mut parts, client);
     let request = Request::from_parts(parts, body);
-    let mut response = route(door, request, client, tasks).instrument(span.clone()).await;
+    let routed = route(door, request, client, tasks, leave).instrument(span.clone());
+    let mut response = routed.await;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        leave.take_for_good();
+    }
     door.cors.apply(origin.as_ref(), response.headers_mut());
     door.observer.end(&span, response.status());
     door.metrics.answered(response.status());
@@ -98,13 +114,18 @@ async fn route(
     mut request: Request<Incoming>,
     client: SocketAddr,
     tasks: &Tasks,
+    leave: &Leave,
 ) -> Response<Body> {
     if let Some(streams) = &door.streams
         && streams.is_route(request.uri().path())
     {
-        return stream(streams, request, client, tasks).await;
+        return stream(streams, request, client, tasks, leave).await;
     }
-    for service in &door.services {
+    for (paths, service) in &door.services {
+        let path = request.uri().path();
+        if !paths.iter().any(|known| known.is(path)) {
+            continue;
+        }
         match service.call(request, client).await {
             Handled::Response(response) => return response,
             Handled::NotMine(unchanged) => request = unchanged,
@@ -119,6 +140,7 @@ async fn stream(
     request: Request<Incoming>,
     client: SocketAddr,
     tasks: &Tasks,
+    leave: &Leave,
 ) -> Response<Body> {
     if request.method() != Method::GET {
         return Problem::method_not_allowed("GET").into_response();
@@ -136,13 +158,17 @@ async fn stream(
         prelude: bytes::Bytes::new(),
         leftover: Vec::new(),
         subscription: opened.subscription,
+        reading: opened.reading,
     };
     if let Err(refused) = streams.engine().adopt(adoption) {
         return streams.refusal(transport, refused);
     }
     let (head, ()) = opened.head.into_parts();
     match transport {
-        Transport::Sse => Response::from_parts(head, events(output, input)),
+        Transport::Sse => {
+            leave.take(output.ended());
+            Response::from_parts(head, events(output, input))
+        }
         Transport::WebSocket => {
             let upgrade = hyper::upgrade::on(Request::from_parts(parts, body));
             tasks.spawn(async move {
@@ -166,12 +192,17 @@ fn events(output: ChannelBody, input: ChannelInput) -> Body {
     BodyExt::boxed(StreamBody::new(frames))
 }
 
-/// Carries bytes both ways until the stream ends.
+/// Carries bytes both ways until the stream ends; what it has sent last, a client has a moment to take.
 async fn pump<Io>(io: Io, mut output: ChannelBody, input: ChannelInput)
 where
     Io: AsyncRead + AsyncWrite,
 {
     let (mut read, mut write) = tokio::io::split(io);
+    let ended = output.ended();
+    let over = async {
+        ended.cancelled().await;
+        tokio::time::sleep(LAST_BYTES).await;
+    };
     let inbound = async move {
         let mut buffer = BytesMut::new();
         loop {
@@ -196,6 +227,7 @@ where
     };
     tokio::select! {
         () = inbound => {}
+        () = over => tracing::debug!("a client did not take the end of its stream"),
         ended = outbound => if let Err(error) = ended {
             tracing::debug!(%error, "a client left");
         },

@@ -1,14 +1,14 @@
 //! `DELETE /v1/devices/{id}` and `DELETE /v1/devices?id=`: appends that the device is gone.
 
-use access::events::Reason;
+use access::Submission;
 use access::http::Problem;
-use access::{Rejection, Submission};
 use http::StatusCode;
 use journal::{Cursor, Topic};
 use schemas::Kind;
 use schemas::json::write_string;
 use serde_json::value::RawValue;
 
+use super::acting::refused;
 use super::{Answer, Caller, Native, answer, no_device};
 
 impl Native {
@@ -48,14 +48,4 @@ fn deleted(id: &str) -> Result<Box<RawValue>, Problem> {
     let text = String::from_utf8(text).ok();
     text.and_then(|text| RawValue::from_string(text).ok())
         .ok_or_else(|| Problem::bad_request("the device's id cannot be written as JSON"))
-}
-
-fn refused(rejection: &Rejection) -> Problem {
-    let detail = rejection.error.as_str();
-    match rejection.reason {
-        Reason::Invalid | Reason::TooLarge | Reason::Refused => Problem::bad_request(detail),
-        Reason::Forbidden => Problem::forbidden(detail),
-        Reason::RateLimited => Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(1),
-        Reason::Retry => Problem::unavailable(detail, 1).with("retry", true),
-    }
 }

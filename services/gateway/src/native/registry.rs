@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use access::http::{Body, Handled, HttpService};
+use access::http::{Body, Handled, HttpService, Path};
 use async_trait::async_trait;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
@@ -132,6 +132,17 @@ fn respond_fault(fault: &Fault) -> Response<Body> {
 
 #[async_trait]
 impl HttpService for SchemaRegistry {
+    fn paths(&self) -> Vec<Path> {
+        vec![
+            Path::get("/subjects[/]"),
+            Path::get("/subjects/{rest…}"),
+            Path::get("/schemas[/]"),
+            Path::get("/schemas/{rest…}"),
+            Path::get("/config[/]"),
+            Path::get("/config/{rest…}"),
+        ]
+    }
+
     async fn call(&self, request: Request<Incoming>, _: SocketAddr) -> Handled {
         let Some(answer) = Self::answer(request.uri().path()) else {
             return Handled::NotMine(request);

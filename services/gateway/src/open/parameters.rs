@@ -4,21 +4,24 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::http::Query;
+use access::http::{Problem, Query};
 use http::HeaderValue;
 use jiff::{SignedDuration, Timestamp};
-use journal::Cursor;
+use journal::{Cursor, Offset, Partition};
+use query::ParseError;
 use schemas::{Kind, json};
 
 use super::OpenSettings;
+use crate::filters::Filters;
 use crate::subscription::{Delivery, DeviceSet, KindSet, View};
 
 /// Every parameter that a stream knows; `token` is the credential.
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 12] = [
     "view",
     "device",
     "kind",
     "metric",
+    "q",
     "since",
     "snapshot",
     "deliver",
@@ -30,7 +33,7 @@ const KNOWN: [&str; 11] = [
 
 /// From where a stream shall run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum From {
+pub enum From {
     /// Now.
     Live,
     /// The first record kept.
@@ -39,6 +42,8 @@ pub(crate) enum From {
     Time(i64),
     /// Where an earlier stream was.
     Cursor(Cursor),
+    /// Where what is known of the devices ends: offsets by partition. No client can ask for it.
+    Position(Partition, Offset),
     /// A `Last-Event-ID` that says nothing to us.
     Unreadable,
 }
@@ -52,6 +57,7 @@ pub(crate) struct Parameters {
     pub(crate) devices: DeviceSet,
     pub(crate) kinds: KindSet,
     pub(crate) metrics: Option<Arc<BTreeSet<Box<str>>>>,
+    pub(crate) filters: Option<Filters>,
     pub(crate) delivery: Delivery,
     pub(crate) every: Option<Duration>,
     pub(crate) snapshot: bool,
@@ -64,6 +70,29 @@ pub(crate) struct Parameters {
 pub(crate) struct BadParameter {
     pub(crate) parameter: Box<str>,
     pub(crate) message: String,
+    /// Where the mistake stands in the value of a filter, in characters from 1.
+    pub(crate) column: Option<usize>,
+}
+
+impl BadParameter {
+    /// The answer to it.
+    pub(crate) fn into_problem(self) -> Problem {
+        let problem = Problem::bad_request(self.to_string()).with("parameter", &*self.parameter);
+        match self.column {
+            Some(column) => problem.with("column", column),
+            None => problem,
+        }
+    }
+}
+
+/// A parameter that is no filter.
+impl std::convert::From<ParseError> for BadParameter {
+    fn from(error: ParseError) -> Self {
+        Self {
+            column: Some(error.column),
+            ..bad("q", error.to_string())
+        }
+    }
 }
 
 type Parsed<T> = Result<T, BadParameter>;
@@ -72,6 +101,7 @@ fn bad(parameter: &str, message: impl Into<String>) -> BadParameter {
     BadParameter {
         parameter: parameter.into(),
         message: message.into(),
+        column: None,
     }
 }
 
@@ -102,7 +132,12 @@ impl Parameters {
                 let message = "a stream with snapshot=true begins with the present: leave one of them out";
                 return Err(bad("since", message));
             }
-            From::Earliest | From::Time(_) | From::Live | From::Cursor(_) | From::Unreadable => {}
+            From::Earliest
+            | From::Time(_)
+            | From::Live
+            | From::Cursor(_)
+            | From::Position(..)
+            | From::Unreadable => {}
         }
         Ok(Self {
             view,
@@ -110,6 +145,7 @@ impl Parameters {
             devices: devices(query, settings)?,
             kinds: kinds(query)?,
             metrics: metrics(query, view, settings)?,
+            filters: filters(query, view, settings)?,
             every: every(query, delivery, settings)?,
             delivery,
             snapshot,
@@ -121,14 +157,10 @@ impl Parameters {
 /// A misspelt name would give a stream that shows something else than was meant, for hours: it is
 /// refused.
 fn check_names(query: &Query) -> Parsed<()> {
-    for name in query.names() {
-        match name {
-            "q" => return Err(bad("q", "filters are not available in this version")),
-            name if KNOWN.contains(&name) => {}
-            name => return Err(bad(name, format!("unknown; a stream knows {}", KNOWN.join(", ")))),
-        }
+    match query.names().find(|name| !KNOWN.contains(name)) {
+        Some(name) => Err(bad(name, format!("unknown; a stream knows {}", KNOWN.join(", ")))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn once<'a>(query: &'a Query, name: &str) -> Parsed<Option<&'a str>> {
@@ -211,6 +243,16 @@ fn metrics(query: &Query, view: View, settings: &OpenSettings) -> Parsed<Option<
     Ok((!metrics.is_empty()).then(|| Arc::new(metrics)))
 }
 
+fn filters(query: &Query, view: View, settings: &OpenSettings) -> Parsed<Option<Filters>> {
+    let Some(text) = once(query, "q")? else {
+        return Ok(None);
+    };
+    if view == View::Events {
+        return Err(bad("q", "belongs to view=devices"));
+    }
+    Ok(Some(Filters::parse(text, &settings.filters)?))
+}
+
 fn every(query: &Query, delivery: Delivery, settings: &OpenSettings) -> Parsed<Option<Duration>> {
     let Some(text) = once(query, "every")? else {
         return Ok(None);
@@ -232,7 +274,8 @@ fn every(query: &Query, delivery: Delivery, settings: &OpenSettings) -> Parsed<O
     }
 }
 
-fn from(query: &Query, last_event_id: Option<&HeaderValue>) -> Parsed<From> {
+/// From where the stream runs: the header comes before everything in the query.
+pub(crate) fn from(query: &Query, last_event_id: Option<&HeaderValue>) -> Parsed<From> {
     if let Some(id) = last_event_id.filter(|id| !id.is_empty()) {
         // A browser never connects again after a 400, and cannot be told to forget its id.
         let cursor = id.to_str().ok().and_then(|text| text.parse().ok());

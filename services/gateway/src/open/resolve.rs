@@ -110,6 +110,7 @@ pub(crate) fn resolve(asked: &Asked<'_>, facts: &Facts) -> Resolved<Start> {
         From::Earliest => case.earliest(),
         From::Time(time_ms) => case.by_time(*time_ms, None),
         From::Cursor(cursor) => case.cursor(cursor),
+        From::Position(partition, offset) => case.start(vec![(*partition, *offset)], asked.now_ms),
     }
 }
 

@@ -243,3 +243,31 @@ async fn a_stream_runs_over_http_2() {
         seen.push_str(&String::from_utf8_lossy(frame.data_ref().unwrap()));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_does_not_take_its_answers_is_cut_off() {
+    let gateway = with(FrontDoorSettings {
+        connections_max: 1,
+        write_timeout: Duration::from_millis(300),
+        ..Default::default()
+    })
+    .await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4 << 10).unwrap();
+    let mut stuck = socket.connect(gateway.address).await.unwrap();
+    // More answers than any buffer on the way holds; not one is read.
+    let request = "GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1_000);
+    within("the connection is cut", async {
+        while stuck.write_all(request.as_bytes()).await.is_ok() {}
+    })
+    .await;
+    within("its place is free", async {
+        while gateway
+            .send("GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .await
+            .status
+            != 404
+        {}
+    })
+    .await;
+}

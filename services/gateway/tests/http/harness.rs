@@ -1,13 +1,14 @@
 //! A gateway on a free port, and a client that shows every byte.
 
+mod fakes;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use access::events::{Accepted, EventSink, Outcome, Reason, Rejection, Submission, record};
+use access::events::Submission;
 use access::{AdminToken, Administration, Directory, NodeKey, Principal};
-use async_trait::async_trait;
 use gateway::device_socket::{self, DeviceSockets};
 use gateway::front_door::{FrontDoor, FrontDoorSettings, Log, Wiring};
 use gateway::native::Native;
@@ -15,12 +16,16 @@ use gateway::{
     DeviceSocketSettings, Engine, NativeSettings, OpenSettings, SchemaRegistry, Settings, Streams,
 };
 use journal::{Clock, Journal, Position};
+use schemas::Document;
 use schemas::control::Layout;
-use schemas::{Document, Event, json};
 use state::{DeviceKey, Store, Write};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{RwLock, RwLockWriteGuard, watch};
 use tokio_util::sync::CancellationToken;
+
+use crate::sink::{Appending, Trouble};
+use fakes::Stuck;
 
 /// The system token of every test.
 pub(crate) const SYSTEM: &str = "a-token-of-more-than-thirty-two-characters";
@@ -41,7 +46,12 @@ pub(crate) struct Options {
     pub(crate) door: FrontDoorSettings,
     pub(crate) engine: Settings,
     pub(crate) open: OpenSettings,
+    pub(crate) native: NativeSettings,
     pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+    /// The state never says how far it is.
+    pub(crate) stuck_state: bool,
+    /// How often devices are pinged, if not as by default.
+    pub(crate) device_ping: Option<Duration>,
 }
 
 /// One gateway.
@@ -111,6 +121,10 @@ impl Base {
                 journal: journal.clone(),
                 directory: Arc::clone(&directory),
                 clock: Arc::clone(&clock),
+                trouble: watch::Sender::new(Trouble::None),
+                met: watch::Sender::new(0),
+                gate: RwLock::default(),
+                submissions: AtomicU64::default(),
             }),
             administration: Administration::new(settings, &journal, directory, Arc::clone(&clock)),
             journal,
@@ -141,9 +155,15 @@ impl Base {
         .unwrap()
     }
 
-    fn sockets(&self, engine: &Engine) -> Arc<DeviceSockets> {
+    fn sockets(&self, engine: &Engine, ping: Option<Duration>) -> Arc<DeviceSockets> {
+        let defaults = DeviceSocketSettings::default();
         Arc::new(DeviceSockets::new(device_socket::Wiring {
-            settings: DeviceSocketSettings::default(),
+            settings: DeviceSocketSettings {
+                retry: Duration::from_millis(100),
+                ping: ping.unwrap_or(defaults.ping),
+                ping_jitter: ping.map_or(defaults.ping_jitter, |_| Duration::ZERO),
+                ..defaults
+            },
             engine: engine.clone(),
             journal: self.journal.clone(),
             store: self.store.clone(),
@@ -153,12 +173,12 @@ impl Base {
         }))
     }
 
-    fn native(&self) -> Native {
+    fn native(&self, settings: NativeSettings) -> Native {
         Native::new(
-            NativeSettings::default(),
+            settings,
             self.journal.clone(),
             self.store.clone(),
-            self.directory(),
+            Arc::clone(&self.administration),
             Arc::clone(&self.sink) as _,
             Arc::clone(&self.clock),
         )
@@ -169,9 +189,13 @@ impl Gateway {
     pub(crate) async fn start(options: Options) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let cancel = CancellationToken::new();
-        let base = Base::open(dir.path(), &cancel).await;
+        let mut base = Base::open(dir.path(), &cancel).await;
+        if options.stuck_state {
+            base.store.progress = Arc::new(Stuck);
+        }
         let engine = base.engine(options.engine);
-        let sockets = base.sockets(&engine);
+        engine.append_through(Arc::clone(&base.sink) as _);
+        let sockets = base.sockets(&engine, options.device_ping);
         let streams = Streams::new(
             options.open,
             engine,
@@ -183,7 +207,7 @@ impl Gateway {
             settings: options.door,
             streams: Some(Arc::new(streams)),
             services: vec![
-                Arc::new(base.native()),
+                Arc::new(base.native(options.native)),
                 Arc::clone(&sockets) as _,
                 Arc::new(SchemaRegistry),
             ],
@@ -218,8 +242,22 @@ impl Gateway {
             items: vec![serde_json::value::RawValue::from_string(text).unwrap()],
             traceparent: None,
         };
-        let mut outcomes = self.sink.submit(&Principal::system("test"), submission).await;
+        let mut outcomes = self.sink.take(&Principal::system("test"), submission).await;
         outcomes.pop().unwrap().unwrap().position
+    }
+
+    /// What events of devices meet from now on.
+    pub(crate) fn trouble(&self, trouble: Trouble) {
+        self.sink.met.send_replace(0);
+        self.sink.trouble.send_replace(trouble);
+    }
+
+    /// Waits until so many submissions have met it.
+    pub(crate) async fn met(&self, count: usize) {
+        let mut met = self.sink.met.subscribe();
+        within("trouble", met.wait_for(|met| *met >= count))
+            .await
+            .unwrap();
     }
 
     /// Puts a document into the store, as the projector would.
@@ -241,6 +279,44 @@ impl Gateway {
             source: 1,
         };
         self.store.documents.write(vec![write]).await.unwrap();
+    }
+
+    /// Nothing is appended while this is held.
+    pub(crate) async fn hold_appends(&self) -> RwLockWriteGuard<'_, ()> {
+        self.sink.gate.write().await
+    }
+
+    /// Submissions that came so far.
+    pub(crate) fn submissions(&self) -> u64 {
+        self.sink.submissions.load(Ordering::SeqCst)
+    }
+
+    /// Makes a token, and answers with its id and its credential.
+    pub(crate) async fn named_token(&self, members: serde_json::Value) -> (String, String) {
+        let members = serde_json::from_value(members).unwrap();
+        let issued = self
+            .administration
+            .create_token(&Principal::system("test"), members)
+            .await
+            .unwrap();
+        (issued.token.0.id.into(), issued.credential)
+    }
+
+    /// Changes a token.
+    pub(crate) async fn change(&self, id: &str, members: serde_json::Value) {
+        let members = serde_json::from_value(members).unwrap();
+        self.administration
+            .change_token(&Principal::system("test"), id, members)
+            .await
+            .unwrap();
+    }
+
+    /// Takes back what was issued.
+    pub(crate) async fn revoke(&self, id: &str) {
+        self.administration
+            .revoke_token(&Principal::system("test"), id)
+            .await
+            .unwrap();
     }
 
     /// A new token.
@@ -379,75 +455,5 @@ impl Answer {
 
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-}
-
-/// Takes every event for good and appends it.
-struct Appending {
-    journal: Journal,
-    directory: Arc<Directory>,
-    clock: Clock,
-}
-
-#[async_trait]
-impl EventSink for Appending {
-    async fn submit(&self, principal: &Principal, submission: Submission) -> Vec<Outcome> {
-        let mut outcomes = Vec::new();
-        for item in &submission.items {
-            let received_at = (self.clock)();
-            let intake = json::Intake {
-                tenant: Some(&submission.tenant),
-                device: submission.device.as_deref(),
-                received_at,
-                limits: &json::Limits::default(),
-            };
-            let parsed = json::parse_event(item.get(), &intake, &mut || "id".into());
-            let event: Event = match parsed {
-                Ok(parsed)
-                    if principal.may_write(
-                        &parsed.event.tenant,
-                        &parsed.event.device,
-                        parsed.event.body.kind(),
-                    ) =>
-                {
-                    parsed.event
-                }
-                Ok(_) => {
-                    outcomes.push(Err(Rejection {
-                        error: "not yours".to_owned(),
-                        reason: Reason::Forbidden,
-                        seq: None,
-                    }));
-                    continue;
-                }
-                Err(error) => {
-                    outcomes.push(Err(Rejection {
-                        error: error.to_string(),
-                        reason: Reason::Invalid,
-                        seq: None,
-                    }));
-                    continue;
-                }
-            };
-            let placement = self.directory.placement(&submission.tenant);
-            let placement =
-                placement.unwrap_or_else(|| Arc::new(journal::Placement::new(&submission.tenant, 2, 4)));
-            let record = record(&event, placement.of(&event.device), 1, None);
-            let position = self
-                .journal
-                .appender
-                .append(vec![record], PATIENCE)
-                .await
-                .pop()
-                .unwrap()
-                .unwrap();
-            outcomes.push(Ok(Accepted {
-                id: event.id,
-                seq: event.seq,
-                position,
-                received_at,
-            }));
-        }
-        outcomes
     }
 }

@@ -2,6 +2,8 @@
 //! engine, all in one process.
 
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod devices;
 #[cfg(test)]
 mod door;
@@ -9,5 +11,7 @@ mod door;
 mod harness;
 #[cfg(test)]
 mod native;
+#[cfg(test)]
+mod sink;
 #[cfg(test)]
 mod streams;

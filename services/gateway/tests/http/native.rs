@@ -4,7 +4,7 @@ use journal::{Cursor, Topic};
 use serde_json::json;
 use state::{Applied, HistoryRow};
 
-use crate::harness::{Gateway, Options, within};
+use crate::harness::{Gateway, Options, SYSTEM, within};
 
 async fn gateway() -> Gateway {
     let gateway = Gateway::start(Options::default()).await;
@@ -85,7 +85,7 @@ async fn devices_are_listed_page_by_page() {
 async fn mistakes_in_a_query_are_named() {
     let gateway = gateway().await;
     for (target, name) in [
-        ("/v1/devices?tenant=acme&q=a", "q"),
+        ("/v1/devices?tenant=acme&q=%40a", "q: column 1"),
         ("/v1/devices?tenant=acme&limit=0", "limit"),
         ("/v1/devices?tenant=acme&limits=1", "limits"),
         ("/v1/devices?tenant=acme&page=~", "page"),
@@ -272,4 +272,61 @@ async fn schemas_need_no_credential() {
         (answer.status, answer.json()["error_code"].clone()),
         (404, json!(40_401))
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_ends_where_it_is_long_and_goes_on_behind_that() {
+    let gateway = Gateway::start(Options {
+        native: gateway::NativeSettings {
+            page_items: 2,
+            list_bytes_max: 1,
+            ..gateway::NativeSettings::default()
+        },
+        ..Options::default()
+    })
+    .await;
+    for device in ["a", "b", "c", "d", "e"] {
+        gateway.put("acme", device).await;
+    }
+    let limited = gateway
+        .token(json!({"role": "user", "tenant": "acme", "devices": ["a", "b", "c", "d", "e"]}))
+        .await;
+    for (token, longest) in [(SYSTEM, 2), (&*limited, 1)] {
+        let (mut found, mut page) = (Vec::new(), String::new());
+        loop {
+            let target = format!("/v1/devices?tenant=acme&limit=5{page}");
+            let answer = gateway.get_as(token, &target).await.json();
+            let devices = answer["devices"].as_array().unwrap();
+            assert!((1..=longest).contains(&devices.len()), "{answer}");
+            found.extend(
+                devices
+                    .iter()
+                    .map(|device| device["id"].as_str().unwrap().to_owned()),
+            );
+            match answer["next"].as_str() {
+                Some(next) => page = format!("&page={next}"),
+                None => break,
+            }
+        }
+        found.sort_unstable();
+        assert_eq!(found, ["a", "b", "c", "d", "e"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_settle_no_alert_does_not_learn_which_there_are() {
+    let gateway = gateway().await;
+    let ingest = gateway.token(json!({"role": "ingest", "tenant": "acme"})).await;
+    let reader = gateway.token(json!({"role": "user", "tenant": "acme"})).await;
+    let settle = |token: &str| {
+        format!(
+            "POST /v1/alerts/nothing/close HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
+             Content-Length: 0\r\nConnection: close\r\n\r\n"
+        )
+    };
+    for token in [&ingest, &reader] {
+        assert_eq!(gateway.send(&settle(token)).await.status, 403);
+    }
+    let admin = gateway.token(json!({"role": "admin", "tenant": "acme"})).await;
+    assert_eq!(gateway.send(&settle(&admin)).await.status, 404);
 }

@@ -11,6 +11,8 @@ const NOW: Micros = 1_800_000_000_000_000;
 fn principal(role: Role) -> Principal {
     Principal {
         id: "t".into(),
+        proof: access::Proof::Token,
+        session: None,
         role,
         tenant: Some("acme".into()),
         devices: Scope::All,
@@ -29,6 +31,15 @@ fn only(principal: Principal, device: &str) -> Principal {
 }
 
 fn admit_as(principal: &Principal, device: Option<&str>, text: &str) -> Result<Admitted, Rejection> {
+    admit_from(principal, device, text, true)
+}
+
+fn admit_from(
+    principal: &Principal,
+    device: Option<&str>,
+    text: &str,
+    knows_commands: bool,
+) -> Result<Admitted, Rejection> {
     let admission = Admission {
         settings: &Settings::default(),
         principal,
@@ -38,7 +49,9 @@ fn admit_as(principal: &Principal, device: Option<&str>, text: &str) -> Result<A
         generation: 3,
         received_at: NOW,
         traceparent: Some("00-trace"),
+        knows_commands,
         seal: &|tenant, device, secret| Ok(format!("{tenant}/{device}:{}", secret.len())),
+        opens: &|tenant, device, sealed| sealed == format!("{tenant}/{device}:9"),
     };
     admission.admit(text, &mut || "made".into())
 }
@@ -75,6 +88,40 @@ fn an_admitted_event_is_a_record_as_the_topic_documents_it() {
         (event.received_at, event.occurred_at, &*event.tenant),
         (NOW, NOW, "acme")
     );
+}
+
+fn command(admitted: &Admitted) -> Command {
+    let body = event(admitted).body;
+    let Body::Command(command) = body else {
+        panic!("{body:?}");
+    };
+    command
+}
+
+#[test]
+fn a_step_of_a_device_says_nothing_of_the_input_of_its_command() {
+    let text = r#"{"device":"d","kind":"command","command_id":"c","type":"unlock","status":"in-progress",
+        "input":{"pin":"1234"},"output":"half"}"#;
+    for role in [Role::Ingest, Role::Device] {
+        let step = command(&admit_from(&principal(role), None, text, false).unwrap());
+        assert_eq!((step.input, step.output.as_deref()), (None, Some("half")));
+    }
+    // A surface of ours has completed it; and who makes commands says what is secret in them.
+    for (role, knows_commands) in [(Role::Ingest, true), (Role::Admin, false)] {
+        let step = command(&admit_from(&principal(role), None, text, knows_commands).unwrap());
+        assert!(step.input.is_some());
+    }
+}
+
+#[test]
+fn a_command_that_does_not_say_when_expires_too() {
+    let admin = principal(Role::Admin);
+    let queued = r#"{"device":"d","kind":"command","command_id":"c","type":"reboot","status":"queued"#;
+    let made = command(&admit_as(&admin, None, &format!("{queued}\"}}")).unwrap());
+    assert_eq!(made.expires_at, Some(NOW + 86_400_000_000));
+    let text = format!("{queued}\",\"expires_at\":\"2030-01-01T00:00:00Z\"}}");
+    let said = command(&admit_as(&admin, None, &text).unwrap());
+    assert_eq!(said.expires_at, Some(1_893_456_000_000_000));
 }
 
 #[test]
@@ -157,6 +204,29 @@ fn secrets_of_a_command_never_reach_the_record_in_clear() {
         json!({
             "ssid": "home", "Password": {"$sealed": "acme/d:9"}, "deep": [{"pin": {"$sealed": "acme/d:4"}}],
         })
+    );
+}
+
+#[test]
+fn a_step_of_a_command_keeps_the_secrets_that_its_creation_sealed() {
+    let step = |sealed: &str| {
+        let text = format!(
+            r#"{{"device":"d","kind":"command","command_id":"c","type":"wifi","status":"delivered","input":{{"password":{{"$sealed":"{sealed}"}}}}}}"#
+        );
+        let Body::Command(command) = event(&admit(&text).unwrap()).body else {
+            panic!("a command")
+        };
+        serde_json::from_str::<serde_json::Value>(&command.input.unwrap()).unwrap()
+    };
+    assert_eq!(step("acme/d:9"), json!({"password": {"$sealed": "acme/d:9"}}));
+    // What only looks like it is somebody's secret itself.
+    let again = step("mine");
+    assert!(
+        again["password"]["$sealed"]
+            .as_str()
+            .unwrap()
+            .starts_with("acme/d:"),
+        "{again}"
     );
 }
 

@@ -107,3 +107,38 @@ proptest! {
         drop(blank(&text, &[]));
     }
 }
+
+#[test]
+fn what_a_broken_text_calls_secret_is_blanked_too() {
+    let broken = r#"{"kind":"command","secret": ["pin", "a\"b"],"input":{"pin":"1234","x":1},"#;
+    assert_eq!(named_secrets(broken), ["pin", "a\"b"]);
+    let kept = blank(broken, &named_secrets(broken));
+    assert!(!kept.contains("1234") && kept.contains("\"x\":1"), "{kept}");
+    for text in [
+        "",
+        "\"secret\"",
+        "\"secret\":",
+        "\"secret\":\"x\"",
+        "\"secret\":[",
+        "\"secret\":[\"",
+        "\"secret\":[]",
+    ] {
+        assert!(named_secrets(text).iter().all(String::is_empty), "{text}");
+    }
+}
+
+#[test]
+fn a_reason_says_nothing_of_the_value_of_a_secret() {
+    let no_names: &[String] = &[];
+    assert_eq!(
+        reason(r#""code" must be a string, not the number 1234"#, no_names),
+        r#""code" must be a string, not what came"#
+    );
+    let named = ["pin".to_owned()];
+    assert_eq!(
+        reason(r#""pin" must be a number, not the string "hunter2""#, &named),
+        r#""pin" must be a number, not what came"#
+    );
+    let plain = r#""level" must be a string, not the number 7"#;
+    assert_eq!(reason(plain, no_names), plain);
+}

@@ -136,6 +136,25 @@ pub async fn tails_of_several_partitions_do_not_mix(harness: &dyn Harness) {
     join_all(work).await;
 }
 
+/// Each of those who follow `wakeline.control` reads all of it.
+pub async fn several_tails_follow_the_control_topic(harness: &dyn Harness) {
+    let journal = harness.handle().await;
+    let from = bounds(&journal, Topic::Control, 0).await.end;
+    let mut first = journal.tails.open(Topic::Control, 0, from).await;
+    let mut second = journal.tails.open(Topic::Control, 0, from).await;
+    let key = "token/a";
+    append(&journal, numbered(Topic::Control, 0, key, 0..3, harness.now_ms())).await;
+    for tail in [&mut first, &mut second] {
+        let (records, _) = follow(harness, &mut **tail, from + 3).await;
+        assert_eq!(texts(&records), ["token/a-0", "token/a-1", "token/a-2"]);
+    }
+    // One that goes leaves the other its place.
+    drop(first);
+    append(&journal, numbered(Topic::Control, 0, key, 3..4, harness.now_ms())).await;
+    let (records, _) = follow(harness, &mut *second, from + 4).await;
+    assert_eq!(texts(&records), ["token/a-3"]);
+}
+
 /// The position reaches the end of a partition whose last entry is no record.
 pub async fn a_tail_passes_what_follows_a_transaction(harness: &dyn Harness) {
     let journal = harness.handle().await;

@@ -30,7 +30,8 @@ use super::read::KafkaReader;
 use super::settings::Settings;
 use crate::{Offset, Partition, Tail, TailError, Tails, Topic};
 
-/// The tails port: a feed for topics with transactions and one for those without.
+/// The tails port: a feed for topics with transactions and one for those without, and one for each tail of
+/// `wakeline.control`.
 pub(super) struct KafkaTails {
     settings: Arc<Settings>,
     reader: Arc<KafkaReader>,
@@ -69,17 +70,24 @@ impl KafkaTails {
 #[async_trait]
 impl Tails for KafkaTails {
     async fn open(&self, topic: Topic, partition: Partition, from: Offset) -> Box<dyn Tail> {
-        match self.feed(topic) {
-            Ok(feed) => Box::new(FeedTail::open(
-                &feed,
-                &self.settings,
-                &self.reader,
-                topic,
-                partition,
-                from,
-            )),
-            Err(reason) => Box::new(Failed(Some(reason))),
-        }
+        // A feed gives a partition to one tail. This one several follow, each for itself and for good: who may
+        // do what, and which alert rules there are.
+        let has_its_own = topic == Topic::Control;
+        let feed = if has_its_own {
+            Feed::start(&self.settings, topic.is_transactional(), &self.metrics).map(Arc::new)
+        } else {
+            self.feed(topic)
+        };
+        let feed = match feed {
+            Ok(feed) => feed,
+            Err(reason) => return Box::new(Failed(Some(reason))),
+        };
+        let tail = FeedTail::open(&feed, &self.settings, &self.reader, topic, partition, from);
+        Box::new(if has_its_own {
+            tail.with_its_own(feed)
+        } else {
+            tail
+        })
     }
 }
 

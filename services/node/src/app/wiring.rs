@@ -1,11 +1,14 @@
 //! Which part is made of what. The only place where ingest, projector and gateway meet.
 
+mod credentials;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use access::http::{AdministrationService, HttpService, routes};
-use access::{AdminToken, Administration, Directory, EventSink, administration, directory};
+use access::{Administration, Directory, EventSink};
+use gateway::desk::Desk;
 use gateway::device_socket::{self, DeviceSockets};
 use gateway::front_door::{self, Observer};
 use gateway::native::{Native, SchemaRegistry};
@@ -47,50 +50,6 @@ pub(super) struct Front {
 }
 
 impl Wiring<'_> {
-    /// The fold of the control topic, followed, and its administration.
-    pub(super) fn access(
-        &self,
-        tasks: &mut Tasks,
-        checks: &mut Checks,
-    ) -> Result<(Arc<Directory>, Arc<Administration>), RunError> {
-        let mut settings = directory::Settings::new(self.opened.node_key.clone());
-        settings.admin_token = match &self.config.admin_token {
-            Some(secret) => Some(AdminToken::new(&secret.0).map_err(failed)?),
-            None => None,
-        };
-        settings.failed_authentications_per_minute = self.config.failed_authentications_per_minute;
-        let journal = &self.opened.journal;
-        let directory = Directory::new(settings, journal.layout.partitions, self.registry).map_err(failed)?;
-        let administration = Administration::new(
-            administration::Settings::default(),
-            journal,
-            Arc::clone(&directory),
-            Arc::clone(self.clock),
-        );
-        let (followed, journal, cancel) = (Arc::clone(&directory), journal.clone(), tasks.cancelled());
-        tasks.spawn("directory", async move {
-            followed.follow(&journal, cancel).await;
-            Ok::<(), String>(())
-        });
-        let judged = Arc::clone(&directory);
-        checks.push((
-            "access",
-            Box::new(move || {
-                let health = judged.health();
-                match (health.ready, health.current) {
-                    (true, true) => Condition::Good,
-                    (true, false) => Condition::Degraded(
-                        "wakeline.control stalls: changes of tokens and tenants are not seen".to_owned(),
-                    ),
-                    (false, _) => {
-                        Condition::Failed("wakeline.control is not folded to its end yet".to_owned())
-                    }
-                }
-            }),
-        ));
-        Ok((directory, administration))
-    }
-
     /// Reads other tables when `rebuild` says so.
     pub(super) fn tables(&self, tasks: &mut Tasks) {
         let Some(switch) = self.opened.switch.clone() else {
@@ -237,19 +196,28 @@ impl Wiring<'_> {
         if config.roles.gateway {
             let opened_streams = self.streams(directory, administration)?;
             let sockets = self.device_sockets(&opened_streams, directory, &ingest);
-            streams = Some(opened_streams);
             services.push(Arc::clone(&sockets) as _);
+            services.push(self.desk(&opened_streams, directory, &ingest));
+            opened_streams
+                .engine()
+                .append_through(Arc::clone(&ingest) as Arc<dyn EventSink>);
             devices = Some(sockets);
+            streams = Some(opened_streams);
             services.push(Arc::new(Native::new(
                 config.native.clone(),
                 opened.journal.clone(),
                 opened.store.clone(),
-                Arc::clone(directory),
+                Arc::clone(administration),
                 Arc::clone(&ingest) as Arc<dyn EventSink>,
                 Arc::clone(self.clock),
             )));
         }
-        let routes = AdministrationService::new(routes::Settings::default(), Arc::clone(administration));
+        let tls = self.tls()?;
+        let routes = routes::Settings {
+            secure_cookies: tls.is_some(),
+            ..routes::Settings::default()
+        };
+        let routes = AdministrationService::new(routes, Arc::clone(administration));
         services.push(Arc::new(routes));
         services.push(Arc::clone(&schemas));
         let engine = streams
@@ -264,7 +232,7 @@ impl Wiring<'_> {
             settings: config.front_door.clone(),
             streams,
             services,
-            tls: self.tls()?,
+            tls,
             observer,
             clock: Arc::clone(self.clock),
         };
@@ -318,6 +286,27 @@ impl Wiring<'_> {
             events: Arc::clone(ingest) as Arc<dyn EventSink>,
             clock: Arc::clone(self.clock),
         }))
+    }
+
+    /// The dialects' requests that are no streams.
+    fn desk(
+        &self,
+        streams: &Streams,
+        directory: &Arc<Directory>,
+        ingest: &Arc<Ingest>,
+    ) -> Arc<dyn HttpService> {
+        let journal = &self.opened.journal;
+        let config = self.config;
+        let registration_required = journal.layout.registration_required;
+        let requests = gateway::dialect::requests(&config.open, &config.native, registration_required);
+        Arc::new(Desk::new(
+            self.config.desk.clone(),
+            requests,
+            streams.engine().clone(),
+            Arc::clone(directory),
+            Arc::clone(ingest) as Arc<dyn EventSink>,
+            Arc::clone(self.clock),
+        ))
     }
 
     fn tls(&self) -> Result<Option<Arc<rustls::ServerConfig>>, RunError> {

@@ -43,6 +43,12 @@ pub fn together(config: &Config, needs_storage: bool) -> Vec<Mistake> {
     if config.projector.offline_after <= config.projector.stale_after {
         add("offline-after", "must be longer than `stale-after`".into());
     }
+    if let Err(invalid) = access::http::Origins::new(&config.front_door.allowed_origins) {
+        add("allowed-origins", invalid.to_string());
+    }
+    for (setting, problem) in config.jwt.mistakes() {
+        add(setting, problem);
+    }
     mistakes
 }
 

@@ -11,6 +11,8 @@ use super::table::{Setting, settings};
 const PREFIX: &str = "WAKELINE_";
 /// Variables that are no settings of a process: read by the client commands, or by the tests.
 const NOT_SETTINGS: &[&str] = &["WAKELINE_TOKEN", "WAKELINE_URL", "WAKELINE_CONFIG"];
+/// Tables of the file: a key in one stands for the setting of both names.
+const SECTIONS: &[&str] = &["jwt"];
 /// Variables under this prefix steer the tests and are left alone.
 const TEST_PREFIX: &str = "WAKELINE_TEST_";
 
@@ -132,20 +134,37 @@ impl Sources {
             }
         };
         for (key, value) in table {
-            let Some(setting) = settings().find(|setting| setting.key() == key) else {
-                self.mistakes
-                    .push(mistake(&key, unknown(&key, settings().map(Setting::key))));
-                continue;
-            };
-            match text_of(&value) {
-                Some(text) => {
-                    self.values.insert(setting.name, (text, origin.clone()));
+            if let (toml::Value::Table(section), true) = (&value, SECTIONS.contains(&key.as_str())) {
+                for (member, value) in section {
+                    self.take(&origin, &format!("{key}."), member, value);
                 }
-                None => self.mistakes.push(mistake(
-                    &key,
-                    "must be a text, number, boolean or list of them".into(),
-                )),
+            } else {
+                self.take(&origin, "", &key, &value);
             }
+        }
+    }
+
+    /// Takes one key of the file; within a section, `section.key` is the setting `section_key`.
+    fn take(&mut self, origin: &str, section: &str, key: &str, value: &toml::Value) {
+        let prefix = section.replace('.', "_");
+        let mistake = |problem: String| Mistake {
+            setting: format!("{section}{key}"),
+            origin: origin.to_owned(),
+            problem,
+        };
+        let wanted = format!("{prefix}{key}");
+        let Some(setting) = settings().find(|setting| setting.key() == wanted) else {
+            let known = settings().map(Setting::key);
+            let known = known.filter_map(|known| Some(known.strip_prefix(prefix.as_str())?.to_owned()));
+            return self.mistakes.push(mistake(unknown(key, known)));
+        };
+        match text_of(value) {
+            Some(text) => {
+                self.values.insert(setting.name, (text, origin.to_owned()));
+            }
+            None => self
+                .mistakes
+                .push(mistake("must be a text, number, boolean or list of them".into())),
         }
     }
 

@@ -82,6 +82,14 @@ mod tests {
         async fn set_applied(&self, _partition: Partition, _applied: &Applied) -> Result<(), StoreError> {
             Ok(())
         }
+
+        async fn rules_applied(&self, _partition: Partition) -> Result<Offset, StoreError> {
+            Ok(0)
+        }
+
+        async fn set_rules_applied(&self, _partition: Partition, _next: Offset) -> Result<(), StoreError> {
+            Ok(())
+        }
     }
 
     #[async_trait]

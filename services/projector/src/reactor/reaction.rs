@@ -12,7 +12,7 @@ use super::Sign;
 use crate::source::record_key;
 
 /// Namespace of the ids of reactions.
-const REACTIONS: Uuid = Uuid::from_u128(0x5b1c_7a52_90d4_5e0b_b7a5_2f0e_41c3_96d8);
+pub(super) const REACTIONS: Uuid = Uuid::from_u128(0x5b1c_7a52_90d4_5e0b_b7a5_2f0e_41c3_96d8);
 
 /// A rule of the reactor; its name is part of the ids that it gives, and a label of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,12 @@ pub enum Rule {
     Stale,
     /// Silence for `offline_after`.
     Offline,
+    /// An alert rule holds, or a device fell silent.
+    AlertOpened,
+    /// Neither does any more.
+    AlertClosed,
+    /// Nobody answered a command in time.
+    CommandExpired,
 }
 
 impl Rule {
@@ -33,6 +39,9 @@ impl Rule {
             Self::Online => "online",
             Self::Stale => "stale",
             Self::Offline => "offline",
+            Self::AlertOpened => "alert_opened",
+            Self::AlertClosed => "alert_closed",
+            Self::CommandExpired => "command_expired",
         }
     }
 
@@ -47,10 +56,25 @@ impl Rule {
 }
 
 /// An event that the reactor appends to its own partition.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Reaction {
     /// A change of a device's status.
     Presence(PresenceReaction),
+    /// A step of an alert or of a command.
+    Step(StepReaction),
+}
+
+/// A step of an alert or of a command.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepReaction {
+    /// The device.
+    pub key: Arc<DeviceKey>,
+    /// What makes the step.
+    pub rule: Rule,
+    /// The step. Its id is derived from device, rule and cause.
+    pub event: Box<Event>,
+    /// Trace of its cause.
+    pub traceparent: Option<Box<str>>,
 }
 
 /// A change of a device's status.
@@ -114,49 +138,62 @@ impl Reaction {
     /// The rule that made it.
     #[must_use]
     pub const fn rule(&self) -> Rule {
-        let Self::Presence(presence) = self;
-        Rule::of(presence.status)
+        match self {
+            Self::Presence(presence) => Rule::of(presence.status),
+            Self::Step(step) => step.rule,
+        }
     }
 
     /// The event.
     #[must_use]
     pub fn event(&self) -> Event {
-        let Self::Presence(presence) = self;
-        Event {
-            id: presence.id.clone(),
-            tenant: presence.key.tenant.clone(),
-            device: presence.key.device.clone(),
-            occurred_at: presence.occurred_at,
-            received_at: presence.received_at,
-            claimed_at: None,
-            seq: None,
-            body: Body::Presence(Presence {
-                connected: None,
-                status: Some(presence.status),
-                previous: presence.previous,
-                reason: presence.reason,
-                session: None,
-            }),
+        match self {
+            Self::Presence(presence) => presence.event(),
+            Self::Step(step) => Event::clone(&step.event),
         }
     }
 
     /// The record of its event in `partition`.
     #[must_use]
     pub fn record(&self, partition: Partition, generation: u32) -> NewRecord {
-        let Self::Presence(presence) = self;
+        let (key, traceparent) = match self {
+            Self::Presence(presence) => (&presence.key, &presence.traceparent),
+            Self::Step(step) => (&step.key, &step.traceparent),
+        };
         let event = self.event();
         NewRecord {
             topic: Topic::Events,
             partition,
-            key: record_key(&presence.key),
+            key: record_key(key),
             value: Some(event.encode()),
             timestamp_ms: event.received_at.div_euclid(1_000),
             headers: Headers {
                 kind: event.body.kind().name().into(),
                 generation,
-                traceparent: presence.traceparent.clone(),
+                traceparent: traceparent.clone(),
                 source_offset: None,
             },
+        }
+    }
+}
+
+impl PresenceReaction {
+    fn event(&self) -> Event {
+        Event {
+            id: self.id.clone(),
+            tenant: self.key.tenant.clone(),
+            device: self.key.device.clone(),
+            occurred_at: self.occurred_at,
+            received_at: self.received_at,
+            claimed_at: None,
+            seq: None,
+            body: Body::Presence(Presence {
+                connected: None,
+                status: Some(self.status),
+                previous: self.previous,
+                reason: self.reason,
+                session: None,
+            }),
         }
     }
 }

@@ -15,6 +15,10 @@ const SILENCE: Silence = Silence {
     pending_max: 60 * SECOND,
 };
 
+fn new_reactor() -> Reactor {
+    Reactor::new(SILENCE, Heartbeat::of(&Settings::default()), 1)
+}
+
 fn key() -> Arc<DeviceKey> {
     Arc::new(DeviceKey {
         tenant: "acme".into(),
@@ -76,8 +80,10 @@ fn sign(offset: Offset) -> Option<Sign> {
 }
 
 fn presence(reaction: &Reaction) -> &PresenceReaction {
-    let Reaction::Presence(presence) = reaction;
-    presence
+    match reaction {
+        Reaction::Presence(presence) => presence,
+        Reaction::Step(step) => panic!("{step:?}"),
+    }
 }
 
 /// Looks at the end every second of `seconds`, from `from` on, as a task does.
@@ -93,7 +99,7 @@ fn follow(reactor: &mut Reactor, from: Micros, seconds: i64) -> Vec<Reaction> {
 
 /// A reactor that follows its partition and knows one device, ONLINE and seen at `START`.
 fn following() -> Reactor {
-    let mut reactor = Reactor::new(SILENCE);
+    let mut reactor = new_reactor();
     reactor.reached_end(START - 40 * SECOND);
     follow(&mut reactor, START - 40 * SECOND, 40);
     reactor.heard_event(&telemetry(7, START), START);
@@ -171,7 +177,7 @@ fn a_device_that_reports_is_not_silent() {
 
 #[test]
 fn a_sign_of_life_of_a_silent_device_makes_it_online_once() {
-    let mut reactor = Reactor::new(SILENCE);
+    let mut reactor = new_reactor();
     let silent = document(Some(Status::Offline), START);
     let first = reactor.observe(&key(), Some(&silent), 3, sign(3), START);
     let again = reactor.observe(&key(), Some(&silent), 4, sign(4), START);
@@ -186,12 +192,12 @@ fn a_sign_of_life_of_a_silent_device_makes_it_online_once() {
 #[test]
 fn the_same_decision_has_the_same_id_in_every_process() {
     let decide = || {
-        let mut reactor = Reactor::new(SILENCE);
+        let mut reactor = new_reactor();
         reactor.restore(&stored(Some(Status::Online), START, 7));
         follow(&mut reactor, START, 31).remove(0)
     };
     assert_eq!(presence(&decide()).id, presence(&decide()).id);
-    let mut other = Reactor::new(SILENCE);
+    let mut other = new_reactor();
     other.restore(&stored(Some(Status::Online), START, 8));
     assert_ne!(
         presence(&follow(&mut other, START, 31)[0]).id,
@@ -219,7 +225,7 @@ fn time_that_nobody_observed_proves_no_silence() {
 
 #[test]
 fn timers_are_made_again_from_documents() {
-    let mut reactor = Reactor::new(SILENCE);
+    let mut reactor = new_reactor();
     reactor.restore(&stored(Some(Status::Stale), START, 7));
     assert_eq!(reactor.pending_timers(), 1);
     let from = START + 590 * SECOND;
@@ -232,7 +238,7 @@ fn timers_are_made_again_from_documents() {
 
 #[test]
 fn a_seen_device_without_a_status_becomes_online_after_a_hand_over() {
-    let mut reactor = Reactor::new(SILENCE);
+    let mut reactor = new_reactor();
     reactor.restore(&stored(None, START, 7));
     assert_eq!(
         presence(&follow(&mut reactor, START, 1)[0]).status,
@@ -275,7 +281,7 @@ fn a_receipt_in_the_future_silences_nobody() {
 
 #[test]
 fn a_round_has_a_limit_and_the_rest_follows() {
-    let mut reactor = Reactor::new(SILENCE);
+    let mut reactor = new_reactor();
     for number in 0..5_u64 {
         let mut stored = stored(Some(Status::Online), START, number);
         Arc::make_mut(&mut stored.document).id = format!("bus-{number}").into();
@@ -363,7 +369,9 @@ fn a_true_verdict_on_its_way_answers_a_wrong_one() {
     let right = follow(&mut reactor, START + 20 * SECOND, 30).remove(0);
     assert_eq!(presence(&right).occurred_at, START + 50 * SECOND);
     let mut wrong = right;
-    let Reaction::Presence(presence) = &mut wrong;
+    let Reaction::Presence(presence) = &mut wrong else {
+        panic!("{wrong:?}")
+    };
     presence.id = "of another process".into();
     assert_eq!(after_reading(&mut reactor, &wrong, START + 51 * SECOND), None);
 }

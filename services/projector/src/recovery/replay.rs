@@ -143,27 +143,36 @@ impl<'a> Replay<'a> {
         let before = device.slot.document.as_deref();
         let late = is_late(before, event.event.as_ref());
         let refolded = scope.refold_from.is_some_and(|from| event.offset >= from);
-        if let Some(record) = own {
+        let moved = if let Some(record) = own {
             device.confirm(record);
-        } else if !refold(device, event, rules, refolded) {
-            return;
-        }
+            true
+        } else {
+            match refold(device, event, rules, refolded) {
+                Some(moved) => moved,
+                None => return,
+            }
+        };
         if event.event.received_at >= scope.history_from {
-            self.history.extend(history_row(rules, event, late));
+            self.history.extend(history_row(rules, event, late, moved));
         }
     }
 }
 
-/// Folds an event that has no state record of its own; false when it means nothing.
-fn refold(device: &mut ReplaySlot, event: &SourceEvent, rules: &Rules, trusted: bool) -> bool {
+/// Folds an event that has no state record of its own, and says whether it moved more than times; `None` when it
+/// means nothing.
+fn refold(device: &mut ReplaySlot, event: &SourceEvent, rules: &Rules, trusted: bool) -> Option<bool> {
     let mut missing = |value: Option<Bytes>| {
         if !trusted {
             device.missing.push(state_record(rules, event, value));
         }
     };
+    let mut moved = true;
     match fold(device.slot.document.as_deref(), &event.event, &rules.limits) {
-        Outcome::Nothing => return false,
-        Outcome::Times(document) => device.slot.document = Some(Arc::new(document)),
+        Outcome::Nothing => return None,
+        Outcome::Times(document) => {
+            moved = false;
+            device.slot.document = Some(Arc::new(document));
+        }
         Outcome::Changed(change) => {
             missing(Some(change.encode()));
             device.slot.document = Some(Arc::new(change.document));
@@ -180,5 +189,5 @@ fn refold(device: &mut ReplaySlot, event: &SourceEvent, rules: &Rules, trusted: 
     }
     device.slot.source = Some(event.offset);
     device.dirty = true;
-    true
+    Some(moved)
 }

@@ -61,8 +61,13 @@ impl Documents for Flaky {
         self.reach()?.tenants_of(device).await
     }
 
-    async fn devices_at(&self, location: &str) -> Result<Vec<DeviceKey>, StoreError> {
-        self.reach()?.devices_at(location).await
+    async fn devices_at(
+        &self,
+        tenant: Option<&str>,
+        location: &str,
+        limit: usize,
+    ) -> Result<Vec<DeviceKey>, StoreError> {
+        self.reach()?.devices_at(tenant, location, limit).await
     }
 }
 

@@ -18,9 +18,37 @@ async fn tenants(store: &Store, device: &str) -> Vec<String> {
 }
 
 async fn devices(store: &Store, location: &str) -> Vec<DeviceKey> {
-    let mut found = store.documents.devices_at(location).await.expect("an answer");
+    devices_of(store, None, location, 100).await
+}
+
+async fn devices_of(store: &Store, tenant: Option<&str>, location: &str, limit: usize) -> Vec<DeviceKey> {
+    let found = store.documents.devices_at(tenant, location, limit).await;
+    let mut found = found.expect("an answer");
     found.sort();
     found
+}
+
+/// Tenants that name a location alike do not see each other there, nor pay for each other.
+pub async fn devices_at_a_location_are_found_by_tenant(harness: &dyn Harness) {
+    let store = harness.handle().await;
+    let mut writes = vec![
+        put_at(0, "beta", "b", "depot", 1),
+        put_at(1, "bet", "a", "depot", 2),
+    ];
+    let many = (0..50).map(|number| put_at(2, "acme", &format!("d{number}"), "depot", 3 + number));
+    writes.extend(many);
+    write(&store, writes).await;
+    assert_eq!(
+        devices_of(&store, Some("beta"), "depot", 1).await,
+        [key("beta", "b")]
+    );
+    assert_eq!(
+        devices_of(&store, Some("bet"), "depot", 9).await,
+        [key("bet", "a")]
+    );
+    assert_eq!(devices_of(&store, Some("acme"), "depot", 7).await.len(), 7);
+    assert_eq!(devices_of(&store, Some("other"), "depot", 9).await, []);
+    assert_eq!(devices_of(&store, None, "depot", 9).await.len(), 9);
 }
 
 /// Which tenants have a device of that name.

@@ -147,3 +147,31 @@ pub async fn a_foreign_page_key_is_refused(harness: &dyn Harness) {
         assert_eq!(page.map(|page| names(&page)), Err(StoreError::BadPage), "{key:?}");
     }
 }
+
+/// A prefix of ids is found in its tenant only, as long as a device has it and goes on after it.
+pub async fn a_prefix_of_ids_is_found_while_a_device_has_it(harness: &dyn Harness) {
+    let store = harness.handle().await;
+    write(
+        &store,
+        vec![
+            put(0, "acme", "house/lamp", 1),
+            put(1, "acme", "housekeeper", 2),
+            put(2, "globex", "ship/engine", 3),
+            put(3, "acme", "depot/", 4),
+        ],
+    )
+    .await;
+    for (tenant, prefix, expected) in [
+        ("acme", "house/", true),
+        ("acme", "hous/", false),
+        ("acme", "ship/", false),
+        ("acme", "depot/", false),
+        ("globex", "ship/", true),
+        ("globex", "house/", false),
+    ] {
+        let found = store.documents.has_any(tenant, &ALL, prefix).await;
+        assert_eq!(found, Ok(expected), "{tenant} {prefix}");
+    }
+    write(&store, vec![delete(0, "acme", "house/lamp", 5)]).await;
+    assert_eq!(store.documents.has_any("acme", &ALL, "house/").await, Ok(false));
+}

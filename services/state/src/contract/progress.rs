@@ -104,3 +104,17 @@ pub async fn counts_are_right_whichever_process_sets_them(harness: &dyn Harness)
     set(&one, 0, &back).await;
     assert_eq!(read(&two, 0).await, Some(back));
 }
+
+/// Which rules a partition was held against never goes back, and is each partition's own.
+pub async fn rules_applied_never_goes_back(harness: &dyn Harness) {
+    let store = harness.handle().await;
+    let progress = &store.progress;
+    assert_eq!(progress.rules_applied(0).await, Ok(0));
+    progress.set_rules_applied(0, 7).await.expect("it is kept");
+    let other = harness.handle().await.progress;
+    other.set_rules_applied(0, 5).await.expect("an answer");
+    assert_eq!(progress.rules_applied(0).await, Ok(7));
+    assert_eq!(progress.rules_applied(1).await, Ok(0));
+    let store = harness.restarted().await;
+    assert_eq!(store.progress.rules_applied(0).await, Ok(7));
+}

@@ -1,4 +1,9 @@
 //! Commands: the open ones stand in the document; a step only moves a command forward.
+//!
+//! What a command is (its type, its input, whose it is, when it expires) its first step says, the one that
+//! queues it. Who reports a later one need not repeat that, and what is repeated counts for nothing: a device
+//! cannot make its command live for ever, nor show a secret of its input. So a step of a command that nobody
+//! queued makes none.
 
 use schemas::document::DeviceCommand;
 use schemas::event::{Command, CommandStatus};
@@ -25,7 +30,13 @@ pub(super) fn apply(document: &mut Document, event: &Event, command: &Command) {
         CommandStatus::Queued | CommandStatus::Delivered | CommandStatus::InProgress => match known {
             // Steps are appended by several processes: an older one may come last.
             Some(index) if command.status < document.commands[index].status => {}
-            Some(index) => document.commands[index] = step(event, command),
+            Some(index) => {
+                let known = &mut document.commands[index];
+                known.status = command.status;
+                known.output.clone_from(&command.output);
+                known.modified = event.occurred_at;
+            }
+            None if command.status != CommandStatus::Queued => {}
             None => {
                 let index = document
                     .commands

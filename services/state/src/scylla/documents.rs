@@ -48,6 +48,7 @@ pub(super) struct Statements {
     index_location: PreparedStatement,
     tenants_of: PreparedStatement,
     devices_at: PreparedStatement,
+    devices_of_tenant_at: PreparedStatement,
     pub(super) list: PreparedStatement,
     pub(super) list_tenants: PreparedStatement,
 }
@@ -83,7 +84,16 @@ impl Statements {
                 .prepare("SELECT tenant, bucket FROM devices_by_id WHERE generation = ? AND device = ?")
                 .await?,
             devices_at: link
-                .prepare("SELECT tenant, device, bucket FROM locations_by_id WHERE generation = ? AND location = ?")
+                .prepare(
+                    "SELECT tenant, device, bucket FROM locations_by_id \
+                     WHERE generation = ? AND location = ? LIMIT ?",
+                )
+                .await?,
+            devices_of_tenant_at: link
+                .prepare(
+                    "SELECT tenant, device, bucket FROM locations_by_id \
+                     WHERE generation = ? AND location = ? AND tenant = ? LIMIT ?",
+                )
                 .await?,
             list: link.prepare(LIST).await?,
             list_tenants: link
@@ -260,6 +270,15 @@ impl Documents for CqlDocuments {
         self.page_of_all_tenants(partition, after, limit).await
     }
 
+    async fn has_any(
+        &self,
+        tenant: &str,
+        partitions: &[Partition],
+        prefix: &str,
+    ) -> Result<bool, StoreError> {
+        self.has_any_of_tenant(tenant, partitions, prefix).await
+    }
+
     async fn tenants_of(&self, device: &str) -> Result<Vec<Box<str>>, StoreError> {
         let values = (self.scope.generation, device);
         let known: Vec<(String, i32)> = self.link.rows(&self.statements.tenants_of, &values).await?;
@@ -277,9 +296,25 @@ impl Documents for CqlDocuments {
         Ok(found.into_iter().flatten().collect())
     }
 
-    async fn devices_at(&self, location: &str) -> Result<Vec<DeviceKey>, StoreError> {
-        let values = (self.scope.generation, location);
-        let known: Vec<(String, String, i32)> = self.link.rows(&self.statements.devices_at, &values).await?;
+    async fn devices_at(
+        &self,
+        tenant: Option<&str>,
+        location: &str,
+        limit: usize,
+    ) -> Result<Vec<DeviceKey>, StoreError> {
+        let generation = self.scope.generation;
+        let limit = i32::try_from(limit).unwrap_or(i32::MAX).max(1);
+        let (link, statements) = (&self.link, &self.statements);
+        let known: Vec<(String, String, i32)> = match tenant {
+            Some(tenant) => {
+                let values = (generation, location, tenant, limit);
+                link.rows(&statements.devices_of_tenant_at, &values).await?
+            }
+            None => {
+                let values = (generation, location, limit);
+                link.rows(&statements.devices_at, &values).await?
+            }
+        };
         let checks = known.into_iter().map(|(tenant, device, bucket)| {
             async move {
                 let key = DeviceKey {

@@ -60,6 +60,26 @@ impl CqlDocuments {
         found.into_page(|list, device| format!("{}/{device}", list.bucket).into())
     }
 
+    /// Whether a device's id begins with `prefix` and goes on: the next device in each list tells.
+    pub(super) async fn has_any_of_tenant(
+        &self,
+        tenant: &str,
+        partitions: &[Partition],
+        prefix: &str,
+    ) -> Result<bool, StoreError> {
+        let buckets = partitions.iter().flat_map(|partition| buckets(*partition));
+        let lists: Vec<List> = buckets
+            .map(|bucket| List {
+                tenant: tenant.into(),
+                bucket,
+                after: prefix.into(),
+            })
+            .collect();
+        let reads = lists.iter().map(|list| self.list(list, 1).boxed());
+        let answers = together(self.fan_out, reads.collect()).await?;
+        Ok(answers.iter().flatten().any(|row| row.device.starts_with(prefix)))
+    }
+
     pub(super) async fn page_of_all_tenants(
         &self,
         partition: Partition,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ::scylla::statement::prepared::PreparedStatement;
 use async_trait::async_trait;
-use journal::Partition;
+use journal::{Offset, Partition};
 
 use super::link::Link;
 use super::{Cql, Scope};
@@ -16,6 +16,8 @@ pub(super) struct CqlProgress {
     scope: Scope,
     read: PreparedStatement,
     write: PreparedStatement,
+    read_rules: PreparedStatement,
+    write_rules: PreparedStatement,
 }
 
 /// The members of [`Counts`] in the order of the column's comment.
@@ -28,6 +30,12 @@ impl CqlProgress {
             read: link.prepare("SELECT progress FROM applied WHERE generation = ? AND partition = ?").await?,
             write: link
                 .prepare("INSERT INTO applied (generation, partition, progress) VALUES (?, ?, ?) USING TIMESTAMP ?")
+                .await?,
+            read_rules: link
+                .prepare("SELECT next FROM rules_applied WHERE generation = ? AND partition = ?")
+                .await?,
+            write_rules: link
+                .prepare("INSERT INTO rules_applied (generation, partition, next) VALUES (?, ?, ?) USING TIMESTAMP ?")
                 .await?,
             link,
             scope,
@@ -67,6 +75,22 @@ impl Progress for CqlProgress {
             timestamp,
         );
         self.link.execute(&self.write, &values).await
+    }
+
+    async fn rules_applied(&self, partition: Partition) -> Result<Offset, StoreError> {
+        let values = (self.scope.layout_generation(), partition.cast_signed());
+        let rows: Vec<(i64,)> = self.link.rows(&self.read_rules, &values).await?;
+        Ok(rows.first().map_or(0, |(next,)| next.cast_unsigned()))
+    }
+
+    async fn set_rules_applied(&self, partition: Partition, next: Offset) -> Result<(), StoreError> {
+        let values = (
+            self.scope.layout_generation(),
+            partition.cast_signed(),
+            next.cast_signed(),
+            self.scope.timestamp(next),
+        );
+        self.link.execute(&self.write_rules, &values).await
     }
 }
 

@@ -8,7 +8,7 @@ use schemas::event::Status;
 
 use crate::outage::findings::Findings;
 use crate::outage::process::{OFFLINE_AFTER, STALE_AFTER};
-use crate::outage::truth::{Device, Logged, Stated, Truth};
+use crate::outage::truth::{Device, Logged, Reaction, Stated, Truth};
 
 /// What a run must have shown.
 const ACROSS: &str = "silences called OFFLINE by a projector that did not see them begin";
@@ -60,11 +60,12 @@ pub fn silences(truth: &Truth, handed_over: Micros, findings: &Findings) {
 
 /// Whether a silence that began before `handed_over` is called OFFLINE after it.
 fn crosses(event: &Logged, handed_over: Micros) -> bool {
-    let is_offline = event
-        .reaction
-        .is_some_and(|reaction| reaction.of_silence && reaction.status == Some(Status::Offline));
+    let offline = Reaction::Presence {
+        status: Some(Status::Offline),
+        of_silence: true,
+    };
     let since = event.occurred_at - micros(OFFLINE_AFTER);
-    is_offline && since < handed_over && handed_over < event.received_at
+    event.reaction == Some(offline) && since < handed_over && handed_over < event.received_at
 }
 
 /// What an event did to the state of its device, if anything.
@@ -115,10 +116,10 @@ impl<'a> Silence<'a> {
             self.seen = self.seen.max(Some(event.received_at));
             self.told.clear();
         }
-        let Some(reaction) = event.reaction else {
+        let Some(Reaction::Presence { status, of_silence }) = event.reaction else {
             return Ok(());
         };
-        match (reaction.status, reaction.of_silence) {
+        match (status, of_silence) {
             (Some(Status::Online), false) => {
                 self.contradicted += u64::from(self.owed.take().is_some());
                 Ok(())
@@ -168,7 +169,6 @@ impl<'a> Silence<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outage::truth::Reaction;
 
     const SECOND: Micros = 1_000_000;
 
@@ -187,7 +187,7 @@ mod tests {
             occurred_at: reaction.map_or(received_at, |(_, since)| since),
             received_at,
             is_life: reaction.is_none() || online,
-            reaction: reaction.map(|(status, _)| Reaction {
+            reaction: reaction.map(|(status, _)| Reaction::Presence {
                 status: Some(status),
                 of_silence: !online,
             }),

@@ -35,6 +35,26 @@ fn a_record_comes_back_as_it_was_put() {
 }
 
 #[test]
+fn devices_that_tokens_name_are_counted_while_they_are_there() {
+    let mut tokens = Tokens::default();
+    let naming = |id: &str, devices: &[&str]| Token {
+        devices: Some(devices.iter().map(|device| (*device).into()).collect()),
+        ..token(id, "acme")
+    };
+    tokens.put(&naming("a", &["x", "y"]));
+    tokens.put(&naming("b", &["x"]));
+    tokens.put(&token("c", "acme"));
+    let load = |tokens, devices| Load { tokens, devices };
+    assert_eq!(tokens.load("acme"), load(3, 3));
+    tokens.put(&naming("a", &["z"]));
+    assert_eq!(tokens.load("acme"), load(3, 2));
+    for id in ["a", "b", "c"] {
+        tokens.remove(id);
+    }
+    assert_eq!(tokens.load("acme"), Load::default());
+}
+
+#[test]
 fn an_id_that_is_none_is_refused() {
     let mut tokens = Tokens::default();
     for id in ["", "admin-token", "device:a/b", "sixteencharacter", "a\0"] {
@@ -83,12 +103,12 @@ fn pages_are_newest_first_and_meet_without_gap() {
     }
     tokens.put(&token("z", "other"));
     let page = |after| -> Vec<String> {
-        let records = tokens.records(Some("acme"), after, 2);
+        let records = tokens.records(Some("acme"), &Scope::All, after, 2);
         records.into_iter().map(|token| token.id.into()).collect()
     };
     assert_eq!(page(None), ["d", "c"]);
     assert_eq!(page(Some((2, "c"))), ["b", "a"]);
-    assert_eq!(tokens.records(None, None, 9).len(), 5);
+    assert_eq!(tokens.records(None, &Scope::All, None, 9).len(), 5);
 }
 
 proptest! {
@@ -109,6 +129,10 @@ proptest! {
             }
         }
         prop_assert_eq!(tokens.len(), model.len());
+        for tenant in ["t0", "t1", "t2"] {
+            let of_tenant = model.values().filter(|token| token.tenant.as_deref() == Some(tenant)).count();
+            prop_assert_eq!(tokens.load(tenant).tokens, of_tenant);
+        }
         for (id, token) in model {
             prop_assert_eq!(tokens.record(&id), Some(token));
         }

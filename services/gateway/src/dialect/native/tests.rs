@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::dialect::Ending;
 use crate::engine::LogRecord;
-use crate::subscription::{Delivery, Framing, ResetReason, Start, TenantScope};
+use crate::subscription::{Delivery, Framing, Reset, ResetReason, Start, TenantScope, Told};
 
 fn event() -> Event {
     Event {
@@ -37,6 +37,8 @@ fn change() -> Change {
         changed: vec!["name".into()],
         before: "{\"name\":\"old\"}".into(),
         event_id: "e1".into(),
+        updated_before: None,
+        last_seen_before: None,
     }
 }
 
@@ -51,16 +53,24 @@ fn record(topic: Topic, value: Option<Bytes>) -> LogRecord {
     LogRecord::new(topic, 0, record)
 }
 
+fn look(transport: Transport) -> Look<'static> {
+    Look {
+        transport,
+        cursors: true,
+        metrics: None,
+    }
+}
+
 fn data(transport: Transport, item: Item<'_>) -> Option<Value> {
     let mut out = Vec::new();
-    Native
-        .data(transport, item, "CURSOR", &mut out)
+    Native::default()
+        .data(look(transport), item, "CURSOR", &mut out)
         .then(|| serde_json::from_slice(&out).unwrap())
 }
 
 fn control(transport: Transport, control: Control<'_>) -> Option<(&'static str, Value)> {
     let mut out = Vec::new();
-    let name = Native.control(transport, control, "CURSOR", &mut out)?;
+    let name = Native::default().control(look(transport), control, "CURSOR", &mut out)?;
     Some((name, serde_json::from_slice(&out).unwrap()))
 }
 
@@ -108,6 +118,21 @@ fn a_tombstone_is_a_deletion() {
 }
 
 #[test]
+fn a_device_that_left_is_named() {
+    let record = record(Topic::State, Some(change().encode()));
+    let left = |transport| {
+        let mut out = Vec::new();
+        assert!(Native::default().left(look(transport), &record, "CURSOR", &mut out));
+        serde_json::from_slice::<Value>(&out).unwrap()
+    };
+    assert_eq!(left(Transport::Sse), json!({"left": "d"}));
+    assert_eq!(
+        left(Transport::WebSocket),
+        json!({"type": "left", "cursor": "CURSOR", "left": "d"})
+    );
+}
+
+#[test]
 fn a_document_of_a_snapshot_has_no_changes() {
     let alone = data(Transport::Sse, Item::Document(&change().document)).unwrap();
     assert_eq!(alone.as_object().unwrap().keys().collect::<Vec<_>>(), ["device"]);
@@ -144,9 +169,9 @@ fn control_frames_are_spelled_as_documented() {
     let ws = |told| control(Transport::WebSocket, told);
     assert_eq!(sse(Control::Hello), Some(("hello", json!({}))));
     assert_eq!(ws(Control::Hello), None);
-    assert_eq!(sse(Control::KeepAlive), Some(("keepalive", json!({}))));
+    assert_eq!(sse(Control::KeepAlive { now: 0 }), Some(("keepalive", json!({}))));
     assert_eq!(
-        ws(Control::KeepAlive),
+        ws(Control::KeepAlive { now: 0 }),
         Some(("keepalive", json!({"type": "keepalive", "cursor": "CURSOR"})))
     );
     assert_eq!(
@@ -175,12 +200,14 @@ fn subscription(view: View) -> Subscription {
         view,
         transport: Transport::WebSocket,
         framing: Framing::Plain,
-        dialect: Arc::new(Native),
+        dialect: Arc::new(Native::default()),
         selection: Selection {
             tenant: TenantScope::One("t".into()),
             devices: DeviceSet::All,
             kinds: KindSet::ALL,
             metrics: None,
+            filters: None,
+            told: Told::default(),
         },
         delivery: Delivery::Every,
         every: None,
@@ -188,14 +215,26 @@ fn subscription(view: View) -> Subscription {
         start: Start::live(0),
         principal: Arc::new(access::Principal::system("tester")),
         bound: false,
+        cursors: true,
+        chooses: false,
     }
 }
 
 fn selected(view: View, text: &str) -> Result<Selection, String> {
-    match Native.text(text, &subscription(view)).pop() {
+    let subscription = subscription(view);
+    let at = Moment {
+        now: 0,
+        subscription: &subscription,
+        devices_max: 10,
+        is_blocked: false,
+        cursor: None,
+    };
+    match Native::default().text(text, &at).pop() {
         Some(Action::Select(selection)) => Ok(selection),
-        Some(Action::Send(text)) => Err(String::from_utf8_lossy(&text).into_owned()),
-        Some(Action::Close(_)) | None => Err(String::new()),
+        Some(Action::Send(message)) => Err(String::from_utf8_lossy(&message.text).into_owned()),
+        Some(Action::Choose { .. } | Action::Ask(_) | Action::Timer(_) | Action::Close(_)) | None => {
+            Err(String::new())
+        }
     }
 }
 
@@ -217,13 +256,31 @@ fn an_update_replaces_what_it_names_and_keeps_the_rest() {
 }
 
 #[test]
+fn an_update_replaces_or_removes_the_filter() {
+    let selection = selected(View::Devices, r#"{"type":"update","q":"speed > 80"}"#).unwrap();
+    let filters = selection.filters.unwrap();
+    assert!(filters.tells_left());
+    assert_eq!(
+        filters
+            .iter()
+            .map(|filter| filter.text().to_owned())
+            .collect::<Vec<_>>(),
+        ["speed > 80"]
+    );
+    let selection = selected(View::Devices, r#"{"type":"update","q":""}"#).unwrap();
+    assert_eq!(selection.filters, None);
+    let answer = selected(View::Devices, r#"{"type":"update","q":"speed == 80"}"#).unwrap_err();
+    assert!(answer.contains("q: column 7: found '=='"), "{answer}");
+}
+
+#[test]
 fn what_is_no_update_is_answered_and_changes_nothing() {
     for (text, says) in [
         ("nonsense", "not an update"),
         (r#"{"type":"hello"}"#, "unknown type"),
         (r#"{"type":"update","kind":["nap"]}"#, "unknown kind"),
         (r#"{"type":"update","device":["a,b"]}"#, "device"),
-        (r#"{"type":"update","q":"x = 1"}"#, "q is not supported"),
+        (r#"{"type":"update","q":"x = 1"}"#, "view devices"),
     ] {
         let answer = selected(View::Events, text).unwrap_err();
         assert!(

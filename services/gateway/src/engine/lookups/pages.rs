@@ -1,6 +1,7 @@
 //! Pages of a snapshot: of a tenant, of all tenants, or of a set of devices. A paging key says which of
 //! them it belongs to by its first letter; a key of another begins at the beginning.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use futures::future::try_join_all;
@@ -67,6 +68,7 @@ pub(super) async fn page(
             of_devices(sources, tenant, &chosen).await
         }
         (DeviceSet::All, TenantScope::One(tenant)) => of_tenant(sources, tenant, after).await,
+        (DeviceSet::All, TenantScope::Some(tenants)) => of_some(sources, tenants, after).await,
         (DeviceSet::All, TenantScope::All) => of_all(sources, partitions, after).await,
     };
     match read {
@@ -97,6 +99,38 @@ async fn of_tenant(sources: &Sources, tenant: &str, after: Option<&str>) -> Resu
         documents: page.documents,
         next: page.next.map(|key| format!("t{key}").into()),
     })
+}
+
+/// Keys `s<tenant>/<key>`: an empty key is the tenant's beginning.
+async fn of_some(
+    sources: &Sources,
+    tenants: &BTreeSet<Box<str>>,
+    after: Option<&str>,
+) -> Result<SnapshotPage, StoreError> {
+    let key = after.and_then(|key| key.strip_prefix('s')?.split_once('/'));
+    let current = match key {
+        Some((tenant, _)) => tenants
+            .range::<str, _>((Bound::Included(tenant), Bound::Unbounded))
+            .next(),
+        None => tenants.first(),
+    };
+    let Some(current) = current else {
+        return Ok(SnapshotPage {
+            documents: Vec::new(),
+            next: None,
+        });
+    };
+    let key = key.filter(|(tenant, key)| **tenant == **current && !key.is_empty());
+    let mut page = of_tenant(sources, current, key.map(|(_, key)| key)).await?;
+    let later = (Bound::Excluded(&**current), Bound::Unbounded);
+    page.next = match page.next {
+        Some(key) => Some(format!("s{current}/{key}").into()),
+        None => tenants
+            .range::<str, _>(later)
+            .next()
+            .map(|tenant| format!("s{tenant}/").into()),
+    };
+    Ok(page)
 }
 
 /// Keys `p<partition>/<key>`: an empty key is the partition's beginning.
@@ -154,6 +188,10 @@ async fn of_devices(
                 .flat_map(|(device, tenants)| tenants.into_iter().map(move |tenant| key(&tenant, device)))
                 .collect()
         }
+        TenantScope::Some(tenants) => tenants
+            .iter()
+            .flat_map(|tenant| devices.iter().map(|device| key(tenant, device)))
+            .collect(),
     };
     let layout = &sources.journal.layout;
     let keys: Vec<(Partition, DeviceKey)> = keys

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use journal::{Cursor, Offset, Partition};
@@ -11,11 +12,14 @@ use parking_lot::Mutex;
 use schemas::Event;
 use serde_json::{Value, json};
 
-use crate::dialect::{Action, Control, Dialect, Item};
+use crate::dialect::{Action, Answer, Control, Conversation, Dialect, Item, Look, Message, Moment};
+use crate::engine::LogRecord;
 use crate::engine::worker::Wire;
-use crate::subscription::{Selection, Subscription, Transport};
+use crate::filters::Filters;
+use crate::subscription::Selection;
 
-/// Says of each record where it stands; reads a selection's devices from text.
+/// Says of each record where it stands, also of those that it is told of; reads a selection's devices from text, or
+/// after `q:` its filter, after `+` and `-` a device that is added or taken away.
 pub(super) struct Probe;
 
 impl Dialect for Probe {
@@ -23,7 +27,7 @@ impl Dialect for Probe {
         "probe"
     }
 
-    fn data(&self, _: Transport, item: Item<'_>, cursor: &str, out: &mut Vec<u8>) -> bool {
+    fn data(&self, _: Look<'_>, item: Item<'_>, cursor: &str, out: &mut Vec<u8>) -> bool {
         let text = match item {
             Item::Record(record) => json!({
                 "partition": record.partition, "offset": record.offset, "key": record.key(),
@@ -34,7 +38,7 @@ impl Dialect for Probe {
                 "document": format!("{}/{}", document.tenant, document.id), "source": document.version, "cursor": cursor,
             }),
             Item::Change(change) => json!({
-                "change": change.document.version, "changed": change.changed, "cursor": cursor,
+                "change": change.document.version, "at": change.document.updated_at, "changed": change.changed, "cursor": cursor,
                 "before": serde_json::from_str::<Value>(&change.before).unwrap(),
             }),
             Item::Event(Event { id, .. }) => json!({"event": id, "cursor": cursor}),
@@ -43,9 +47,17 @@ impl Dialect for Probe {
         true
     }
 
+    fn left(&self, _: Look<'_>, record: &LogRecord, cursor: &str, out: &mut Vec<u8>) -> bool {
+        let text = json!({
+            "left": record.key(), "partition": record.partition, "offset": record.offset, "cursor": cursor,
+        });
+        out.extend_from_slice(text.to_string().as_bytes());
+        true
+    }
+
     fn control(
         &self,
-        _: Transport,
+        _: Look<'_>,
         control: Control<'_>,
         cursor: &str,
         out: &mut Vec<u8>,
@@ -55,7 +67,7 @@ impl Dialect for Probe {
             Control::Reset(reset) => ("reset", json!(reset.reason.word())),
             Control::CaughtUp { from_time } => ("caught_up", json!(from_time)),
             Control::Degraded { partitions } => ("degraded", json!(partitions)),
-            Control::KeepAlive => ("keepalive", Value::Null),
+            Control::KeepAlive { .. } => ("keepalive", Value::Null),
             Control::Updated => ("updated", Value::Null),
             Control::Fault { .. } => ("fault", Value::Null),
         };
@@ -66,13 +78,91 @@ impl Dialect for Probe {
         );
         Some(name)
     }
+}
 
-    fn text(&self, text: &str, subscription: &Subscription) -> Vec<Action> {
+impl Conversation for Probe {
+    fn text(&mut self, text: &str, at: &Moment<'_>) -> Vec<Action> {
+        if let Some(q) = text.strip_prefix("q:") {
+            let filters = Filters::parse(q, &query::Limits::default()).ok();
+            return vec![Action::Select(Selection {
+                filters,
+                ..at.subscription.selection.clone()
+            })];
+        }
+        if let Some(device) = text.strip_prefix('+') {
+            let add = vec![device.into()];
+            return vec![Action::Choose {
+                add,
+                remove: Vec::new(),
+            }];
+        }
+        if let Some(device) = text.strip_prefix('-') {
+            let remove = vec![device.into()];
+            return vec![Action::Choose {
+                add: Vec::new(),
+                remove,
+            }];
+        }
         let devices = text.split(',').map(Box::from).collect();
         vec![Action::Select(Selection {
             devices: crate::subscription::DeviceSet::Set(Arc::new(devices)),
-            ..subscription.selection.clone()
+            ..at.subscription.selection.clone()
         })]
+    }
+
+    fn answer(&mut self, answer: Answer, _: &Moment<'_>) -> Vec<Action> {
+        let Answer::Documents(documents) = answer else {
+            return Vec::new();
+        };
+        let ids: Vec<&str> = documents.iter().map(|stored| &*stored.document.id).collect();
+        vec![Action::Send(Message {
+            event: None,
+            text: json!({"documents": ids}).to_string().into(),
+            cursor: None,
+        })]
+    }
+
+    fn record(&mut self, record: &LogRecord, at: &Moment<'_>) -> Vec<Action> {
+        let text = json!({
+            "partition": record.partition, "offset": record.offset, "key": record.key(), "cursor": at.cursor,
+        });
+        vec![Action::Send(Message {
+            event: None,
+            text: text.to_string().into(),
+            cursor: at.cursor.map(Into::into),
+        })]
+    }
+}
+
+/// Chooses one selection of filters after the other.
+pub(super) struct Chooser {
+    apart: Duration,
+    left: VecDeque<Filters>,
+}
+
+impl Chooser {
+    pub(super) fn new(apart: Duration, choices: &[Filters]) -> Self {
+        Self {
+            apart,
+            left: choices.iter().cloned().collect(),
+        }
+    }
+}
+
+impl Conversation for Chooser {
+    fn text(&mut self, _: &str, _: &Moment<'_>) -> Vec<Action> {
+        Vec::new()
+    }
+
+    fn timer(&mut self, at: &Moment<'_>) -> Vec<Action> {
+        let Some(filters) = self.left.pop_front() else {
+            return Vec::new();
+        };
+        let selection = Selection {
+            filters: Some(filters),
+            ..at.subscription.selection.clone()
+        };
+        vec![Action::Select(selection), Action::Timer(self.apart)]
     }
 }
 

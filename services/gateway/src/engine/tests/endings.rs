@@ -8,10 +8,11 @@ use std::time::Duration;
 use access::{Denied, Principal, Scope};
 use journal::Topic;
 
+use super::fake::document;
 use super::sequences::{ROOM, append, live, opened, settled};
 use super::world::{Client, World, run, small};
 use crate::engine::worker::RECHECKS_PER_TURN;
-use crate::subscription::{DeviceSet, Framing, Transport};
+use crate::subscription::{DeviceSet, Framing, TenantScope, Transport};
 
 #[test]
 fn a_revoked_credential_ends_its_streams_and_no_other() {
@@ -174,6 +175,81 @@ fn a_scope_that_shrinks_narrows_streams_and_ends_those_bound_to_a_lost_device() 
         world.log.reveal(Topic::Events, partition);
         settled(&mut world, &mut wide).await;
         assert_eq!(wide.places(), [(partition, 1)]);
+    });
+}
+
+#[test]
+fn an_answer_under_way_tells_nothing_of_what_is_out_of_scope_by_then() {
+    run(async {
+        let mut world = World::new(&small(), 0);
+        for device in ["a", "b"] {
+            let mut shelf = world.shelf.0.lock();
+            shelf
+                .documents
+                .insert(format!("t/{device}"), document("t", device, 1));
+        }
+        let granted = |devices: &[&str]| {
+            let devices = devices.iter().map(|device| Box::from(*device)).collect();
+            Arc::new(Principal {
+                devices: Scope::Devices(Arc::new(devices)),
+                ..Principal::system("narrow")
+            })
+        };
+        let mut client = live();
+        client.subscription.principal = granted(&["a", "b"]);
+        client.asks = vec!["a".into(), "b".into()];
+        world.open(&mut client);
+        world.access.0.lock().insert("narrow".into(), Ok(granted(&["b"])));
+        world.core.recheck();
+        let now_ms = world.now_ms();
+        world.core.turn(now_ms);
+        world.give(&mut client, ROOM);
+        settled(&mut world, &mut client).await;
+        let told = client.frames.iter().map(|frame| &frame.json["documents"]);
+        let told: Vec<_> = told.filter(|documents| documents.is_array()).collect();
+        assert_eq!(told, [&serde_json::json!(["b"])]);
+    });
+}
+
+#[test]
+fn a_stream_whose_principal_lost_its_tenant_or_reads_no_more_ends() {
+    run(async {
+        for change in [
+            |principal: &mut Principal| principal.tenant = Some("other".into()),
+            |principal: &mut Principal| principal.role = access::Role::Ingest,
+        ] {
+            let mut world = World::new(&small(), 0);
+            let admin = Principal {
+                role: access::Role::Admin,
+                tenant: Some("t".into()),
+                staff: false,
+                superuser: false,
+                ..Principal::system("admin")
+            };
+            let mut client = live();
+            client.subscription.selection.tenant = TenantScope::One("t".into());
+            client.subscription.principal = Arc::new(admin.clone());
+            opened(&mut world, &mut client).await;
+            let mut changed = Principal {
+                permissions: Arc::new(BTreeSet::from(["command".into()])),
+                ..admin
+            };
+            let allow = |world: &World, principal: &Principal| {
+                let principal = Arc::new(principal.clone());
+                world.access.0.lock().insert("admin".into(), Ok(principal));
+            };
+            allow(&world, &changed);
+            world.core.recheck();
+            world.step(1).await;
+            assert_eq!(world.core.len(), 1, "a change that takes nothing ends nothing");
+            change(&mut changed);
+            allow(&world, &changed);
+            world.core.recheck();
+            world.step(1).await;
+            client.take();
+            assert_eq!(client.controls().last(), Some(&"fault"));
+            assert_eq!(world.core.len(), 0);
+        }
     });
 }
 

@@ -6,14 +6,20 @@ use std::sync::Arc;
 
 use journal::{Offset, Partition, Topic};
 use proptest::prelude::*;
+use schemas::Kind;
 
 use super::client::{Frame, Received};
 use super::fake::PARTITIONS;
 use super::world::{Client, World, run, small};
 use crate::settings::Settings;
-use crate::subscription::{Delivery, DeviceSet, View};
+use crate::subscription::{Delivery, DeviceSet, KindSet, View};
 
 const DEVICES: [&str; 4] = ["a", "b", "c", "d"];
+
+/// The kind of what a device sends.
+fn kind(device: usize) -> &'static str {
+    ["telemetry", "presence"][device / 2]
+}
 
 #[derive(Debug, Clone)]
 enum Op {
@@ -181,18 +187,19 @@ impl Expectation {
     }
 }
 
-async fn scenario(settings: Settings, seed: u64, ops: Vec<Op>) {
+fn append(world: &World, partition: Partition, device: usize) {
+    let key = format!("t/{}", DEVICES[device]);
+    world
+        .log
+        .append(Topic::Events, partition, &key, kind(device), None);
+}
+
+/// Records of the kinds that are `told` are not shown: the conversation tells of them.
+async fn scenario(settings: Settings, seed: u64, told: KindSet, ops: Vec<Op>) {
     let mut world = World::new(&settings, seed);
     for partition in 0..PARTITIONS {
         for index in 0..seed % 23 {
-            let device = DEVICES[usize::try_from(index).unwrap() % DEVICES.len()];
-            world.log.append(
-                Topic::Events,
-                partition,
-                &format!("t/{device}"),
-                "telemetry",
-                None,
-            );
+            append(&world, partition, usize::try_from(index).unwrap() % DEVICES.len());
         }
     }
     let sets = [
@@ -204,6 +211,9 @@ async fn scenario(settings: Settings, seed: u64, ops: Vec<Op>) {
         .iter()
         .map(|devices| Client::new(View::Events, Delivery::Every, devices.clone()))
         .collect();
+    for client in &mut clients {
+        client.subscription.selection.told.kinds = told;
+    }
     // The first is live, the second starts in the past, the third somewhere.
     clients[1].subscription.start.positions = (0..PARTITIONS).map(|partition| (partition, Some(0))).collect();
     clients[2].subscription.start.positions = vec![(1, Some(seed % 5).filter(|at| *at <= seed % 23))];
@@ -251,13 +261,7 @@ async fn apply(world: &mut World, clients: &mut [Client], op: Op) {
     match op {
         Op::Append { partition, devices } => {
             for device in devices {
-                world.log.append(
-                    Topic::Events,
-                    partition,
-                    &format!("t/{}", DEVICES[device]),
-                    "telemetry",
-                    None,
-                );
+                append(world, partition, device);
             }
         }
         Op::Hole { partition } => world.log.edit(Topic::Events, partition, |part| part.end += 2),
@@ -339,13 +343,21 @@ proptest! {
     fn each_record_comes_once_in_order_and_every_cursor_is_exact(
         settings in settings(), seed in 0..1_000_u64, ops in prop::collection::vec(op(false), 1..120),
     ) {
-        run(scenario(settings, seed, ops));
+        run(scenario(settings, seed, KindSet::NONE, ops));
+    }
+
+    #[test]
+    fn what_the_conversation_is_told_comes_in_its_place_among_what_is_shown(
+        settings in settings(), seed in 0..1_000_u64, ops in prop::collection::vec(op(false), 1..120),
+    ) {
+        let told = KindSet::NONE.with(Kind::Presence);
+        run(scenario(settings, seed, told, ops));
     }
 
     #[test]
     fn what_was_trimmed_is_missing_only_after_a_reset(
         settings in settings(), seed in 0..1_000_u64, ops in prop::collection::vec(op(true), 1..120),
     ) {
-        run(scenario(settings, seed, ops));
+        run(scenario(settings, seed, KindSet::NONE, ops));
     }
 }

@@ -284,6 +284,9 @@ impl Reader for FakeReader {
 pub(super) struct Shelf {
     pub(super) documents: BTreeMap<String, Stored>,
     pub(super) applied: BTreeMap<Partition, Applied>,
+    /// A tenant whose pages do not come.
+    pub(super) stuck: Option<Box<str>>,
+    pub(super) pages_read: usize,
 }
 
 pub(super) struct FakeStore(pub(super) Mutex<Shelf>);
@@ -334,7 +337,12 @@ impl Documents for FakeStore {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page, StoreError> {
-        let shelf = self.0.lock();
+        while self.0.lock().stuck.as_deref() == Some(tenant) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let mut shelf = self.0.lock();
+        shelf.pages_read += 1;
+        let shelf = &*shelf;
         let after = after.unwrap_or_default();
         let mut found: Vec<(&String, &Stored)> = shelf
             .documents
@@ -358,7 +366,7 @@ impl Documents for FakeStore {
         Ok(Vec::new())
     }
 
-    async fn devices_at(&self, _: &str) -> Result<Vec<DeviceKey>, StoreError> {
+    async fn devices_at(&self, _: Option<&str>, _: &str, _: usize) -> Result<Vec<DeviceKey>, StoreError> {
         Ok(Vec::new())
     }
 }
@@ -370,6 +378,14 @@ impl Progress for FakeStore {
     }
 
     async fn set_applied(&self, _: Partition, _: &Applied) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn rules_applied(&self, _: Partition) -> Result<Offset, StoreError> {
+        Ok(0)
+    }
+
+    async fn set_rules_applied(&self, _: Partition, _: Offset) -> Result<(), StoreError> {
         Ok(())
     }
 }

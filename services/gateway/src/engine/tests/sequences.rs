@@ -8,8 +8,8 @@ use journal::Topic;
 
 use super::client::Probe;
 use super::world::{Client, World, run, small};
-use crate::dialect::{Action, Control, Dialect, Item};
-use crate::subscription::{Delivery, DeviceSet, Subscription, Transport, View};
+use crate::dialect::{Control, Dialect, Item, Look};
+use crate::subscription::{Delivery, DeviceSet, View};
 
 pub(super) const ROOM: usize = 1_000_000;
 
@@ -290,23 +290,19 @@ impl Dialect for Counting {
         "counting"
     }
 
-    fn data(&self, transport: Transport, item: Item<'_>, cursor: &str, out: &mut Vec<u8>) -> bool {
+    fn data(&self, look: Look<'_>, item: Item<'_>, cursor: &str, out: &mut Vec<u8>) -> bool {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Probe.data(transport, item, cursor, out)
+        Probe.data(look, item, cursor, out)
     }
 
     fn control(
         &self,
-        transport: Transport,
+        look: Look<'_>,
         control: Control<'_>,
         cursor: &str,
         out: &mut Vec<u8>,
     ) -> Option<&'static str> {
-        Probe.control(transport, control, cursor, out)
-    }
-
-    fn text(&self, text: &str, subscription: &Subscription) -> Vec<Action> {
-        Probe.text(text, subscription)
+        Probe.control(look, control, cursor, out)
     }
 }
 

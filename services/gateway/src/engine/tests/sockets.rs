@@ -12,10 +12,10 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tungstenite::{Message, WebSocket};
 
-use super::client::{Frame, take_blocks};
+use super::client::{Frame, Probe, take_blocks};
 use super::fake::{FakeAccess, FakeStore, Log, Shelf, store};
 use super::world::Client;
-use crate::engine::{Adoption, ChannelBody, Engine, Refused, Sink};
+use crate::engine::{Adoption, ChannelBody, Engine, Reading, Refused, Sink};
 use crate::settings::Settings;
 use crate::subscription::{Delivery, DeviceSet, LiveEnds, Subscription, Transport, View};
 
@@ -82,6 +82,7 @@ impl Bench {
             prelude: Bytes::new(),
             leftover: Vec::new(),
             subscription,
+            reading: Reading::by(Probe),
         })
     }
 
@@ -255,6 +256,15 @@ fn a_message_that_is_too_long_closes_with_1009() {
     let mut socket = websocket(&bench);
     socket.send(Message::text("x".repeat(65 << 10))).unwrap();
     assert_eq!(close_code(&mut socket), 1009);
+    bench.drain(Duration::ZERO);
+}
+
+#[test]
+fn a_text_that_is_not_utf_8_closes_with_1007() {
+    let bench = bench(settings());
+    let mut socket = websocket(&bench);
+    socket.get_mut().write_all(b"\x81\x81\0\0\0\0\xff").unwrap();
+    assert_eq!(close_code(&mut socket), 1007);
     bench.drain(Duration::ZERO);
 }
 

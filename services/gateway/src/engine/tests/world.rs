@@ -11,17 +11,19 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::client::{Frame, Pipe, Probe, ScriptWire, take_blocks};
+use super::client::{Chooser, Frame, Pipe, Probe, ScriptWire, take_blocks};
 use super::fake::{FakeAccess, FakeStore, Log, PARTITIONS, Shelf, store};
+use crate::dialect::{Action, Ask, Message};
 use crate::engine::mailbox::{Inbox, Mailbox};
 use crate::engine::metrics::Metrics;
 use crate::engine::seats::Seats;
 use crate::engine::tails::Wake;
 use crate::engine::worker::{AdoptedStream, Core, Environment};
-use crate::engine::{Token, environment};
+use crate::engine::{Reading, Token, environment};
+use crate::filters::Filters;
 use crate::settings::Settings;
 use crate::subscription::{
-    Delivery, DeviceSet, Framing, KindSet, Selection, SnapshotStart, Start, Subscription, TenantScope,
+    Delivery, DeviceSet, Framing, KindSet, Selection, SnapshotStart, Start, Subscription, TenantScope, Told,
     Transport, View,
 };
 
@@ -54,6 +56,12 @@ pub(super) struct Client {
     pub(super) frames: Vec<Frame>,
     /// The last cursor of a whole frame.
     pub(super) cursor: Option<Cursor>,
+    /// Filters that each connection has so long after its opening and after one another.
+    pub(super) choices: (Duration, Vec<Filters>),
+    /// What each connection is told first.
+    pub(super) first: Vec<Message>,
+    /// The devices whose documents each connection asks for.
+    pub(super) asks: Vec<Box<str>>,
 }
 
 /// Settings that make everything happen with a handful of records.
@@ -94,7 +102,7 @@ impl World {
         });
         let metrics = Arc::new(Metrics::new(&prometheus::Registry::new()).unwrap());
         let access_port = Arc::clone(&access) as Arc<dyn crate::engine::Access>;
-        let (env, _, tasks) = environment(
+        let (env, _, _, tasks) = environment(
             settings,
             log.journal(),
             store(&shelf),
@@ -191,6 +199,20 @@ impl World {
                 .map(|partition| (partition, self.log.part(topic, partition).end))
                 .collect();
         }
+        let mut reading = match &client.choices {
+            (_, choices) if choices.is_empty() => Reading::by(Probe),
+            (apart, choices) => Reading {
+                conversation: Box::new(Chooser::new(*apart, choices)),
+                first: vec![Action::Timer(*apart)],
+            },
+        };
+        reading
+            .first
+            .extend(client.first.iter().cloned().map(Action::Send));
+        if !client.asks.is_empty() {
+            let ask = Ask::Documents(client.asks.clone());
+            reading.first.push(Action::Ask(ask));
+        }
         let wire = ScriptWire::default();
         client.pipe = Arc::clone(&wire.0);
         client.token = Some(self.core.next_token());
@@ -199,7 +221,7 @@ impl World {
         self.core.set_now(now_ms);
         self.core.adopt(
             wire,
-            AdoptedStream(bytes::Bytes::new(), Vec::new(), subscription, seat),
+            AdoptedStream(bytes::Bytes::new(), Vec::new(), subscription, seat, reading),
         );
     }
 
@@ -244,6 +266,8 @@ impl Client {
                 devices,
                 kinds: KindSet::ALL,
                 metrics: None,
+                filters: None,
+                told: Told::default(),
             },
             delivery,
             every: None,
@@ -251,6 +275,8 @@ impl Client {
             start: Start::live(1_000_000),
             principal: Arc::new(Principal::system("tester")),
             bound: false,
+            cursors: true,
+            chooses: false,
         };
         Self {
             subscription,
@@ -258,6 +284,9 @@ impl Client {
             token: None,
             frames: Vec::new(),
             cursor: None,
+            choices: (Duration::ZERO, Vec::new()),
+            first: Vec::new(),
+            asks: Vec::new(),
         }
     }
 
@@ -267,6 +296,12 @@ impl Client {
             .iter()
             .map(|(partition, offset)| (*partition, Some(*offset)))
             .collect();
+        self
+    }
+
+    /// Its conversation is told of presence.
+    pub(super) fn told(mut self) -> Self {
+        self.subscription.selection.told.kinds = KindSet::NONE.with(schemas::Kind::Presence);
         self
     }
 

@@ -10,9 +10,11 @@ use super::connection::{Connection, Mode};
 use super::hub::{Hub, Step, millis};
 use super::output::Wire;
 use crate::engine::blocks::BlockAnswer;
+use crate::engine::filtered::Outcome;
 use crate::engine::mailbox::BlockKey;
 use crate::engine::record::{Chunk, LogRecord};
 use crate::engine::ring::Place;
+use crate::subscription::Use;
 
 /// Where a stream stands by itself, in the order of its set's partitions.
 pub(crate) struct Behind {
@@ -37,6 +39,8 @@ pub(crate) struct Ready<'a> {
 struct Left {
     records: usize,
     bytes: usize,
+    /// What comes next waits for the next slice.
+    is_ended: bool,
 }
 
 /// Frames of the first slice of a stream that falls behind, bytes.
@@ -68,7 +72,7 @@ impl<W: Wire> Connection<W> {
             .latest
             .as_ref()
             .is_some_and(|latest| !latest.may_read(hub.now_ms, hub.settings()));
-        if self.out.blocked || self.out.gone || is_held {
+        if self.out.blocked || self.out.gone || is_held || self.talk.held_until(hub.now_ms).is_some() {
             return;
         }
         let Mode::Behind(mut behind) = std::mem::replace(&mut self.mode, Mode::Live) else {
@@ -80,6 +84,7 @@ impl<W: Wire> Connection<W> {
         let mut left = Left {
             records: hub.settings().slice_records_max,
             bytes: behind.slice_bytes.min(slice_bytes_max),
+            is_ended: false,
         };
         let mut steps = Vec::new();
         self.read_slice(hub, &mut behind, &mut steps, &mut left, ready);
@@ -100,12 +105,13 @@ impl<W: Wire> Connection<W> {
             }
         }
         hub.worked += hub.settings().slice_records_max - left.records;
-        let is_spent = left.records == 0 || left.bytes == 0 || self.is_full(hub);
+        let is_spent = left.records == 0 || left.bytes == 0 || left.is_ended || self.is_full(hub);
         let joined = self.is_joined(hub, &mut behind);
         self.mode = Mode::Behind(behind);
         self.emit_latest(hub);
         if joined {
             self.set_mode(hub, Mode::Live);
+            self.talk.is_live(hub.now_ms);
             if let Some(latest) = &mut self.latest {
                 latest.end_round(hub.now_ms);
             }
@@ -140,6 +146,10 @@ impl<W: Wire> Connection<W> {
             for turn in 0..count {
                 let index = (behind.first + turn) % count;
                 progress |= self.read_partition(hub, behind, index, steps, left, ready);
+                if left.is_ended {
+                    behind.first = index;
+                    return;
+                }
                 if left.records == 0 || left.bytes == 0 || self.is_full(hub) {
                     behind.first = (index + 1) % count;
                     return;
@@ -182,6 +192,10 @@ impl<W: Wire> Connection<W> {
             if visit == 0 || left.bytes == 0 || self.is_full(hub) {
                 return true;
             }
+            if self.is_told_after_data(record) {
+                left.is_ended = true;
+                return true;
+            }
             visit -= 1;
             left.records -= 1;
             let mark = steps.len();
@@ -216,30 +230,55 @@ impl<W: Wire> Connection<W> {
         mark: usize,
         left: &mut Left,
     ) {
-        if !self.wants(record) {
-            return;
+        match self.use_of(record) {
+            Use::None => return,
+            Use::Tell => return self.tell(hub, record, Some(&behind.places)),
+            Use::Show => {}
         }
+        let Some(outcome) = self.outcome(hub, record) else {
+            return;
+        };
         if let Some(latest) = &mut self.latest {
-            return latest.offer(record, &self.subscription.selection);
+            return latest.offer(record, outcome, &self.subscription.selection);
         }
         let cursor = hub.cursor(self.set, &behind.places, self.subscription.start.time_ms, None);
-        if let Some(frame) = hub.frame(&self.subscription, self.form, record, &cursor) {
+        if let Some(frame) = hub.frame(&self.subscription, self.form, record, outcome, &cursor) {
             left.bytes = left.bytes.saturating_sub(frame.len());
             hub.env.metrics.frames.inc();
             self.out.push(frame, u32::try_from(mark).unwrap_or(u32::MAX - 1));
         }
     }
 
-    /// Whether the selection wants a record that the index was not asked about.
-    fn wants(&mut self, record: &LogRecord) -> bool {
+    /// Whether the conversation is to be told of a record while what was shown before it is not out. What it
+    /// says is never dropped, and its cursor counts on that: the record waits for the next slice.
+    fn is_told_after_data(&self, record: &LogRecord) -> bool {
+        let is_told = self.latest.is_none() && self.is_told(record) && self.out.is_before_told();
+        is_told && self.wants(record) == Use::Tell
+    }
+
+    fn wants(&self, record: &LogRecord) -> Use {
         let selection = &self.subscription.selection;
-        selection.kinds.contains(record.kind)
-            && selection
-                .tenant
-                .name()
-                .is_none_or(|tenant| tenant == record.tenant())
-            && self.devices.contains(record.device())
-            && !self.skip.as_mut().is_some_and(|skip| skip.skips(record))
+        if !selection.tenant.contains(record.tenant()) {
+            return Use::None;
+        }
+        let scope = &self.subscription.principal.devices;
+        selection.use_of(record.kind, record.device(), &self.devices, scope)
+    }
+
+    /// What becomes of a record that the index was not asked about.
+    fn use_of(&mut self, record: &LogRecord) -> Use {
+        let wanted = self.wants(record);
+        let is_passed = wanted != Use::None
+            && (self.talk.has_passed(record) || self.skip.as_mut().is_some_and(|skip| skip.skips(record)));
+        if is_passed { Use::None } else { wanted }
+    }
+
+    /// What the filters, if there are any, say of a record.
+    pub(crate) fn outcome(&self, hub: &mut Hub, record: &LogRecord) -> Option<Outcome> {
+        let (Some(ids), Some(filters)) = (&self.filters, &self.subscription.selection.filters) else {
+            return Some(Outcome::Shown);
+        };
+        hub.filters.outcome(ids, filters.tells_left(), record)
     }
 
     fn is_full(&self, hub: &Hub) -> bool {

@@ -3,6 +3,8 @@
 //! A live stream has no position of its own: it stands where its worker stands. A stream that is behind
 //! has one, and reads on by itself. A stream in its snapshot has the pinned positions and a paging key.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use journal::{Offset, Partition};
 use smallvec::SmallVec;
@@ -15,12 +17,14 @@ use super::output::{Output, Wire};
 use super::owed::Owed;
 use super::skip::Skip;
 use super::snapshot::Snapshot;
-use crate::dialect::{Control, Ending};
+use super::talk::Talk;
+use crate::dialect::{Control, Conversation, Ending};
+use crate::engine::filtered::Outcome;
 use crate::engine::intern::Id;
 use crate::engine::record::LogRecord;
 use crate::engine::ring::Place;
 use crate::engine::seats::Seat;
-use crate::engine::{Token, sse, ws};
+use crate::engine::{Token, frames, sse, ws};
 use crate::subscription::{Delivery, DeviceSet, Start, Subscription, Transport};
 
 /// Where a stream stands.
@@ -44,6 +48,10 @@ pub(crate) struct Times {
     pub(crate) stalled: u64,
     pub(crate) expiry: u64,
     pub(crate) close: u64,
+    /// The conversation's own.
+    pub(crate) talk: u64,
+    /// The client is read again; before, it has said enough.
+    pub(crate) input: u64,
     /// When the wheel fires for this stream next.
     pub(crate) armed: u64,
 }
@@ -54,6 +62,8 @@ pub(crate) struct Connection<W> {
     pub(crate) subscription: Box<Subscription>,
     /// What the principal's scope leaves of the devices asked for.
     pub(crate) devices: DeviceSet,
+    /// Numbers of the selection's filters.
+    pub(crate) filters: Option<Box<[Id]>>,
     pub(crate) set: Id,
     pub(crate) form: Id,
     pub(crate) out: Output,
@@ -62,6 +72,8 @@ pub(crate) struct Connection<W> {
     pub(crate) ends: Option<Box<Ends>>,
     pub(crate) skip: Option<Box<Skip>>,
     pub(crate) latest: Option<Box<Latest>>,
+    pub(crate) conversation: Box<dyn Conversation>,
+    pub(crate) talk: Talk,
     pub(crate) input: Option<Box<ws::Input>>,
     /// Places whose blocks were asked for.
     pub(crate) waits: SmallVec<[(Partition, Offset); 1]>,
@@ -73,7 +85,7 @@ pub(crate) struct Connection<W> {
     pub(crate) is_asking: bool,
     pub(crate) told_degraded: bool,
     pub(crate) ending: Option<Ending>,
-    pub(crate) _seat: Seat,
+    pub(crate) seat: Seat,
 }
 
 impl<W: Wire> Connection<W> {
@@ -83,8 +95,8 @@ impl<W: Wire> Connection<W> {
         wire: W,
         token: Token,
         prelude: Bytes,
-        mut subscription: Subscription,
-        seat: Seat,
+        (mut subscription, conversation): (Subscription, Box<dyn Conversation>),
+        mut seat: Seat,
     ) -> Self {
         let live = Start::live(subscription.start.time_ms);
         let start = std::mem::replace(&mut subscription.start, live);
@@ -95,9 +107,15 @@ impl<W: Wire> Connection<W> {
             .devices
             .within(&subscription.principal.devices);
         let selection = &subscription.selection;
-        let (tenant, kinds) = (selection.tenant.clone(), selection.kinds);
-        hub.index(subscription.view)
-            .insert(&tenant, &devices, kinds, token.slot);
+        if let Err(refused) = seat.admit(selection, &subscription.principal.devices) {
+            // Whoever opens streams asks before it answers; this one was not asked for.
+            tracing::warn!(%refused, "the filters of a stream that was taken over are not counted");
+        }
+        let filters = selection
+            .filters
+            .as_ref()
+            .map(|filters| hub.filters.acquire(filters));
+        hub.enlist(&subscription, &devices, filters.as_deref(), token.slot);
         let latest =
             (subscription.delivery == Delivery::Latest).then(|| Box::new(Latest::new(subscription.every)));
         let mut connection = Self {
@@ -105,6 +123,7 @@ impl<W: Wire> Connection<W> {
             token,
             subscription: Box::new(subscription),
             devices,
+            filters,
             set,
             form,
             out: Output::default(),
@@ -113,6 +132,8 @@ impl<W: Wire> Connection<W> {
             ends: None,
             skip: Skip::with_floors(&start.source_floor).map(Box::new),
             latest,
+            conversation,
+            talk: Talk::default(),
             input: None,
             waits: SmallVec::new(),
             times: Times::default(),
@@ -123,7 +144,7 @@ impl<W: Wire> Connection<W> {
             is_asking: false,
             told_degraded: false,
             ending: None,
-            _seat: seat,
+            seat,
         };
         connection.open(hub, prelude, start);
         connection
@@ -134,14 +155,20 @@ impl<W: Wire> Connection<W> {
             self.out.keep(prelude);
         }
         if self.subscription.transport == Transport::Sse {
-            self.out.keep(sse::opening(self.subscription.framing));
             let (least, most) = hub.settings().retry;
             let retry_ms = millis(least) + hub.jitter(most.saturating_sub(least));
-            self.keep_control(Control::Hello, "", Some(retry_ms));
+            let (dialect, carriage) = (&*self.subscription.dialect, self.subscription.carriage());
+            let hello = frames::control(dialect, carriage, Control::Hello, "", Some(retry_ms));
+            let opening = sse::opening(carriage.framing, hello.is_none().then_some(retry_ms));
+            self.out.keep(opening);
+            if let Some(hello) = hello {
+                self.out.keep(hello);
+            }
         } else {
             self.times.ping =
                 hub.now_ms + millis(hub.settings().ping) + hub.jitter(hub.settings().keep_alive_jitter);
         }
+        self.talk.may_resume(hub, &self.subscription, &start);
         self.owed.reset = start.reset.map(Box::new);
         self.owed.degraded = self.is_degraded(hub);
         self.ends = Some(Box::new(Ends {
@@ -251,26 +278,46 @@ impl<W: Wire> Connection<W> {
 
     /// A live stream is shown a record that matches. The worker stands behind the record already;
     /// taking back its moves from `mark` on leads before it.
-    pub(crate) fn show(&mut self, hub: &mut Hub, record: &std::sync::Arc<LogRecord>, mark: usize) {
-        if self.skip.as_mut().is_some_and(|skip| skip.skips(record)) {
+    pub(crate) fn show(&mut self, hub: &mut Hub, record: &Arc<LogRecord>, outcome: Outcome, mark: usize) {
+        if self.skip.as_mut().is_some_and(|skip| skip.skips(record)) || self.talk.has_passed(record) {
             return;
+        }
+        if self.is_told(record) {
+            return self.tell_live(hub, record, mark);
         }
         if let Some(latest) = &mut self.latest {
             if latest.is_full(hub.settings()) {
                 return self.fall_behind(hub, mark);
             }
-            return latest.offer(record, &self.subscription.selection);
+            return latest.offer(record, outcome, &self.subscription.selection);
         }
         if self.out.blocked {
             return self.fall_behind(hub, mark);
         }
-        if let Some(frame) = hub.live_frame(&self.subscription, self.form, self.set, record) {
+        if let Some(frame) = hub.live_frame(&self.subscription, self.form, self.set, record, outcome) {
             self.out.push(frame, u32::try_from(mark).unwrap_or(u32::MAX - 1));
             hub.env.metrics.frames.inc();
             if self.out.bytes() > hub.settings().turn_bytes_max {
                 self.write(hub);
             }
         }
+    }
+
+    /// The conversation of a live stream is told of a record. What it says is never dropped, and its cursor
+    /// counts on all that was shown before: that goes out first.
+    fn tell_live(&mut self, hub: &mut Hub, record: &LogRecord, mark: usize) {
+        if self.latest.is_none() {
+            if self.out.is_before_told() {
+                self.write(hub);
+            }
+            if !matches!(self.mode, Mode::Live) {
+                return;
+            }
+            if self.out.blocked {
+                return self.fall_behind(hub, mark);
+            }
+        }
+        self.tell(hub, record, None);
     }
 
     /// Writes what a live stream has queued; what the client does not take it will read again.
@@ -382,13 +429,14 @@ impl<W: Wire> Connection<W> {
     /// Gives back what it shares with others.
     pub(crate) fn release(mut self, hub: &mut Hub) {
         self.set_mode(hub, Mode::Ended);
-        let selection = &self.subscription.selection;
-        hub.index(self.subscription.view).remove(
-            &selection.tenant,
+        let filters = self.filters.take();
+        hub.delist(
+            &self.subscription,
             &self.devices,
-            selection.kinds,
+            filters.as_deref(),
             self.token.slot,
         );
+        hub.filters.release(filters.as_deref().unwrap_or_default());
         hub.release_set(self.set);
         hub.forms.release(self.form);
     }

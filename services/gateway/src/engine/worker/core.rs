@@ -13,9 +13,11 @@ use super::connection::{Connection, Mode};
 use super::hub::{Environment, Hub};
 use super::output::Wire;
 use crate::engine::blocks::BlockAnswer;
+use crate::engine::filtered::Outcome;
+use crate::engine::index::Slot;
 use crate::engine::lookups::LookupAnswer;
 use crate::engine::mailbox::{BlockKey, Mailbox, Reply};
-use crate::engine::{Adoption, Token};
+use crate::engine::{Adoption, Reading, Token};
 
 pub(crate) struct Core<W> {
     connections: Slab<Connection<W>>,
@@ -27,7 +29,8 @@ pub(crate) struct Core<W> {
     unread: Vec<Token>,
     dirty: Vec<Token>,
     changed: Vec<usize>,
-    wanted: Vec<u32>,
+    wanted: Vec<Slot>,
+    judged: Vec<(Slot, Outcome)>,
     scratch: Box<[u8]>,
     /// The walk over all connections that is under way.
     walk: Option<Walk>,
@@ -70,6 +73,7 @@ impl<W: Wire> Core<W> {
             dirty: Vec::new(),
             changed: Vec::new(),
             wanted: Vec::new(),
+            judged: Vec::new(),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             walk: None,
             drain_over_ms: None,
@@ -94,6 +98,13 @@ impl<W: Wire> Core<W> {
         self.connections[token.slot as usize].out.bytes()
     }
 
+    /// Bytes of a conflated stream's records that wait.
+    #[cfg(test)]
+    pub(crate) fn pending_bytes(&self, token: Token) -> usize {
+        let latest = self.connections[token.slot as usize].latest.as_ref();
+        latest.map_or(0, |latest| latest.bytes())
+    }
+
     pub(crate) fn set_now(&mut self, now_ms: u64) {
         self.hub.now_ms = now_ms;
     }
@@ -110,8 +121,11 @@ impl<W: Wire> Core<W> {
     pub(crate) fn adopt(&mut self, wire: W, adoption: AdoptedStream) {
         let token = self.next_token();
         self.generation = self.generation.wrapping_add(1);
-        let AdoptedStream(prelude, leftover, subscription, seat) = adoption;
-        let mut connection = Connection::new(&mut self.hub, wire, token, prelude, subscription, seat);
+        let AdoptedStream(prelude, leftover, subscription, seat, reading) = adoption;
+        let Reading { conversation, first } = reading;
+        let stream = (subscription, conversation);
+        let mut connection = Connection::new(&mut self.hub, wire, token, prelude, stream, seat);
+        connection.begin_talk(&mut self.hub, first);
         connection.received(&mut self.hub, &leftover);
         connection.greet(&mut self.hub);
         if let Some(over_ms) = self.drain_over_ms {
@@ -194,11 +208,19 @@ impl<W: Wire> Core<W> {
     }
 
     fn take_up(&mut self, token: Token, arrived: Arrived) {
-        self.with(token, |connection, hub| match arrived {
-            Arrived::Block(key, answer) => connection.block_answered(hub, key, &answer),
-            Arrived::Lookup(answer) => {
+        match arrived {
+            Arrived::Block(key, answer) => self.with(token, |connection, hub| {
+                connection.block_answered(hub, key, &answer)
+            }),
+            Arrived::Lookup(LookupAnswer::Asked(answer)) => {
+                self.with(token, |connection, hub| connection.answered(hub, answer));
+                // What its client said meanwhile may have been left unread.
+                self.unread.push(token);
+            }
+            Arrived::Lookup(answer) => self.with(token, |connection, hub| {
                 connection.is_asking = false;
                 match answer {
+                    LookupAnswer::Asked(_) => {}
                     LookupAnswer::Pinned(pinned) => connection.pinned(hub, &pinned),
                     LookupAnswer::Page(page) => {
                         hub.worked += page.documents.len();
@@ -207,8 +229,8 @@ impl<W: Wire> Core<W> {
                     LookupAnswer::Reset(moved) => connection.reset_answered(hub, moved),
                     LookupAnswer::Failed => connection.retry_later(hub),
                 }
-            }
-        });
+            }),
+        }
     }
 
     /// Principals may have changed: every stream is looked at within the next turns.
@@ -331,12 +353,13 @@ impl<W: Wire> Core<W> {
     }
 }
 
-/// An adoption without its sink: prelude, leftover, subscription, seat.
+/// An adoption without its sink: prelude, leftover, subscription, seat, reading.
 pub(crate) struct AdoptedStream(
     pub(crate) bytes::Bytes,
     pub(crate) Vec<u8>,
     pub(crate) crate::subscription::Subscription,
     pub(crate) crate::engine::Seat,
+    pub(crate) Reading,
 );
 
 impl AdoptedStream {
@@ -348,8 +371,9 @@ impl AdoptedStream {
             prelude,
             leftover,
             subscription,
+            reading,
         } = adoption;
-        (sink, Self(prelude, leftover, subscription, seat))
+        (sink, Self(prelude, leftover, subscription, seat, reading))
     }
 }
 

@@ -12,9 +12,12 @@ use rustc_hash::FxHashMap;
 use schemas::control::Layout;
 use slab::Slab;
 
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, Item};
 use crate::engine::blocks::Blocks;
-use crate::engine::index::Index;
+use crate::engine::filter_book::FilterBook;
+use crate::engine::filtered::Outcome;
+use crate::engine::frames;
+use crate::engine::index::{Index, Slot};
 use crate::engine::intern::{Id, Interner};
 use crate::engine::lookups::{Lookup, Lookups};
 use crate::engine::mailbox::{BlockKey, Mailbox};
@@ -25,7 +28,7 @@ use crate::engine::tails::{FeedPosition, FeedUse, Tails};
 use crate::engine::wheel::Wheel;
 use crate::engine::{Access, Token};
 use crate::settings::Settings;
-use crate::subscription::{Carriage, LiveEnds, View};
+use crate::subscription::{Carriage, DeviceSet, KindSet, LiveEnds, Subscription, View};
 
 /// What every worker of an engine is given.
 pub(crate) struct Environment {
@@ -63,7 +66,21 @@ pub(crate) struct Set {
 pub(crate) struct Form {
     pub(crate) dialect: Arc<dyn Dialect>,
     pub(crate) carriage: Carriage,
+    metrics: Metric,
     reduced: bool,
+}
+
+impl Form {
+    /// The frame of an item; `None` when the dialect does not show it.
+    pub(crate) fn data(&self, item: Item<'_>, cursor: &str) -> Option<Bytes> {
+        frames::data(
+            &*self.dialect,
+            self.carriage,
+            self.metrics.as_deref(),
+            item,
+            cursor,
+        )
+    }
 }
 
 type Metric = Option<Arc<std::collections::BTreeSet<Box<str>>>>;
@@ -86,11 +103,13 @@ pub(crate) struct Hub {
     pub(crate) forms: Interner<(&'static str, Carriage, View, Metric), Form>,
     events: Index,
     devices: Index,
+    /// Streams with filters, which are on view `devices`.
+    pub(crate) filters: FilterBook,
     /// Moves of the worker's positions in this turn.
     pub(crate) steps: Vec<Step>,
     /// Grows with each move of the worker's positions.
     sequence: u64,
-    shared: FxHashMap<(Id, Id), Option<Bytes>>,
+    shared: FxHashMap<(Id, Id, Outcome), Option<Bytes>>,
     /// Behind, and has something to read.
     pub(crate) runnable: VecDeque<Token>,
     /// Behind or not yet caught up, and waits for positions to move.
@@ -107,7 +126,9 @@ pub(crate) struct Hub {
 
 impl Hub {
     pub(crate) fn new(env: Arc<Environment>, mailbox: Arc<Mailbox>, now_ms: u64, seed: u64) -> Self {
+        let metrics = &env.metrics;
         Self {
+            filters: FilterBook::new(metrics.evaluations.clone(), metrics.filters.clone()),
             env,
             mailbox,
             now_ms,
@@ -147,7 +168,46 @@ impl Hub {
         self.random % (millis(max) + 1)
     }
 
-    pub(crate) fn index(&mut self, view: View) -> &mut Index {
+    /// Has a stream find the records that it wants; `devices` is what its scope leaves of those asked for.
+    /// With filters, which are on view `devices`, they say what is shown.
+    pub(crate) fn enlist(
+        &mut self,
+        subscription: &Subscription,
+        devices: &DeviceSet,
+        filters: Option<&[Id]>,
+        slot: Slot,
+    ) {
+        let selection = &subscription.selection;
+        for (devices, kinds) in interests(subscription, devices) {
+            self.index(subscription.view)
+                .insert(&selection.tenant, &devices, kinds, slot);
+        }
+        if subscription.view == View::Devices {
+            self.filters
+                .insert(selection, devices, filters.unwrap_or_default(), slot);
+        }
+    }
+
+    /// Takes back [`Self::enlist`] with the same arguments.
+    pub(crate) fn delist(
+        &mut self,
+        subscription: &Subscription,
+        devices: &DeviceSet,
+        filters: Option<&[Id]>,
+        slot: Slot,
+    ) {
+        let selection = &subscription.selection;
+        for (devices, kinds) in interests(subscription, devices) {
+            self.index(subscription.view)
+                .remove(&selection.tenant, &devices, kinds, slot);
+        }
+        if subscription.view == View::Devices {
+            self.filters
+                .remove(selection, devices, filters.unwrap_or_default(), slot);
+        }
+    }
+
+    fn index(&mut self, view: View) -> &mut Index {
         match view {
             View::Events => &mut self.events,
             View::Devices => &mut self.devices,
@@ -271,6 +331,29 @@ impl Hub {
     fn questions_max(&self) -> usize {
         questions_max(self.settings())
     }
+}
+
+/// Devices and the kinds that a stream wants of them whatever filters say; no record is in two of them.
+fn interests(
+    subscription: &Subscription,
+    devices: &DeviceSet,
+) -> impl Iterator<Item = (DeviceSet, KindSet)> + use<> {
+    let selection = &subscription.selection;
+    let of_all = selection.told.of_all;
+    let kinds = match &selection.filters {
+        Some(_) => selection.told.kinds,
+        None => selection.kinds.or(selection.told.kinds),
+    };
+    // All kinds are more than those that are known: nothing is taken from them needlessly.
+    let own = if of_all == KindSet::NONE {
+        kinds
+    } else {
+        kinds.without(of_all)
+    };
+    let own = (own != KindSet::NONE).then(|| (devices.clone(), own));
+    let everything = DeviceSet::All.within(&subscription.principal.devices);
+    let told = (of_all != KindSet::NONE).then_some((everything, of_all));
+    own.into_iter().chain(told)
 }
 
 /// Questions that a worker may have open: its mailbox has room for as many answers.

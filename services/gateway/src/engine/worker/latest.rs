@@ -1,27 +1,33 @@
 //! `deliver=latest`: one pending item per device, the newest, whatever the client's speed.
 //!
+//! Filters judge every change, before anything is conflated: what a device was when it passed stays
+//! pending when it passes no more, and so does that it left when it comes back.
+//!
 //! What is pending is what the client does not have yet: the stream's cursor is held back to the lowest
 //! offset pending in each partition, so that a reconnect loses nothing. The list is bounded; when it is
 //! full the stream stops reading, keeps its position, and conflates what it reads later.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod entry;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use journal::{Partition, Topic};
+use bytes::Bytes;
+use journal::Partition;
 use rustc_hash::FxHashMap;
-use schemas::Change;
-use serde_json::{Map, Value};
 
 use super::connection::{Connection, Mode};
 use super::hub::{Hub, millis};
 use super::output::Wire;
 use crate::dialect::Item;
+use crate::engine::filtered::Outcome;
 use crate::engine::frames::{self, Shown};
 use crate::engine::record::LogRecord;
 use crate::engine::ring::Place;
 use crate::settings::Settings;
 use crate::subscription::Selection;
+use entry::{Entry, Part, key};
 
 /// Items that wait, oldest first.
 pub(crate) struct Latest {
@@ -37,19 +43,6 @@ pub(crate) struct Latest {
     bytes: usize,
     /// Something was sent in this round.
     has_sent: bool,
-}
-
-struct Entry {
-    key: Box<str>,
-    record: Arc<LogRecord>,
-    merged: Option<Box<Merged>>,
-    bytes: usize,
-}
-
-/// Changes of one device since what was sent of it last.
-struct Merged {
-    changed: BTreeSet<Box<str>>,
-    before: Map<String, Value>,
 }
 
 impl Latest {
@@ -70,6 +63,12 @@ impl Latest {
         self.queue.is_empty()
     }
 
+    /// What is charged for all that waits.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(crate) fn is_full(&self, settings: &Settings) -> bool {
         self.queue.len() >= settings.latest_devices_max || self.bytes >= settings.latest_bytes_max
     }
@@ -85,7 +84,8 @@ impl Latest {
     }
 
     /// Takes a record in the place of what was pending under its key.
-    pub(crate) fn offer(&mut self, record: &Arc<LogRecord>, selection: &Selection) {
+    pub(crate) fn offer(&mut self, record: &Arc<LogRecord>, outcome: Outcome, selection: &Selection) {
+        let is_filtered = selection.filters.is_some();
         if matches!(frames::reduce(record, selection), Shown::Nothing) {
             return;
         }
@@ -96,7 +96,7 @@ impl Latest {
         });
         if let Some(entry) = pending {
             self.bytes -= entry.bytes;
-            entry.replace(record);
+            entry.take(record, outcome, is_filtered);
             self.bytes += entry.bytes;
             return;
         }
@@ -106,12 +106,7 @@ impl Latest {
             next: record.offset,
             time_ms: record.timestamp_ms,
         });
-        let entry = Entry {
-            bytes: entry_bytes(record),
-            key,
-            record: Arc::clone(record),
-            merged: None,
-        };
+        let entry = Entry::new(key, record, outcome, is_filtered);
         self.bytes += entry.bytes;
         self.queue.push_back(entry);
     }
@@ -146,130 +141,79 @@ impl Latest {
         }
     }
 
-    /// Forgets the first `count` entries: they are out.
-    fn sent(&mut self, count: usize) {
-        self.has_sent |= count > 0;
-        for entry in self.queue.drain(..count) {
-            self.bytes -= entry.bytes;
-            self.by_key.remove(&entry.key);
-            if let Some(held) = self.held.get_mut(&entry.record.partition) {
-                held.pop_front();
-                if held.is_empty() {
-                    self.held.remove(&entry.record.partition);
-                }
-            }
+    /// The stream reads a partition again from here on: what is pending there holds its cursor back to that.
+    pub(crate) fn go_back(&mut self, partition: Partition, to: Place) {
+        for held in self.held.get_mut(&partition).into_iter().flatten() {
+            *held = to;
         }
-        self.first += count as u64;
+    }
+
+    /// Forgets the first `count` frames: they are out, and `has` is told their records.
+    fn sent(&mut self, mut count: usize, mut has: impl FnMut(&LogRecord)) {
+        self.has_sent |= count > 0;
+        while count > 0
+            && let Some(entry) = self.queue.front_mut()
+        {
+            let parts = {
+                let parts = entry.parts();
+                parts.iter().take(count).for_each(|part| has(part.record));
+                parts.len()
+            };
+            self.bytes -= entry.bytes;
+            if count < parts {
+                entry.drop_first();
+                self.bytes += entry.bytes;
+                break;
+            }
+            count -= parts;
+            self.pop();
+        }
         if self.queue.is_empty() {
             self.queue = VecDeque::new();
             self.by_key = FxHashMap::default();
         }
     }
 
+    fn pop(&mut self) {
+        let Some(entry) = self.queue.pop_front() else {
+            return;
+        };
+        self.first += 1;
+        self.by_key.remove(&entry.key);
+        if let Some(held) = self.held.get_mut(&entry.partition) {
+            held.pop_front();
+            if held.is_empty() {
+                self.held.remove(&entry.partition);
+            }
+        }
+    }
+
     /// Forgets what a new selection does not want.
-    pub(crate) fn retain(&mut self, wanted: impl Fn(&LogRecord) -> bool, selection: &Selection) {
+    pub(crate) fn retain(
+        &mut self,
+        mut wanted: impl FnMut(&LogRecord) -> Option<Outcome>,
+        selection: &Selection,
+    ) {
         let queue = std::mem::take(&mut self.queue);
-        let held = std::mem::take(&mut self.held);
+        let mut held = std::mem::take(&mut self.held);
         self.by_key.clear();
         self.bytes = 0;
-        let mut held = held;
-        for entry in queue {
-            let first = held
-                .get_mut(&entry.record.partition)
-                .and_then(VecDeque::pop_front);
-            if !wanted(&entry.record) || matches!(frames::reduce(&entry.record, selection), Shown::Nothing) {
+        for mut entry in queue {
+            let first = held.get_mut(&entry.partition).and_then(VecDeque::pop_front);
+            let is_wanted = entry.retain(|record| {
+                let is_shown = !matches!(frames::reduce(record, selection), Shown::Nothing);
+                wanted(record).filter(|_| is_shown)
+            });
+            if !is_wanted {
                 continue;
             }
             self.by_key
                 .insert(entry.key.clone(), self.first + self.queue.len() as u64);
-            self.held.entry(entry.record.partition).or_default().extend(first);
+            self.held.entry(entry.partition).or_default().extend(first);
             self.bytes += entry.bytes;
             self.queue.push_back(entry);
         }
     }
-}
-
-impl Entry {
-    fn replace(&mut self, record: &Arc<LogRecord>) {
-        let (Some(old), Some(new)) = (self.record.change(), record.change()) else {
-            // A deletion, or an event: nothing of what was pending is left to tell.
-            self.merged = None;
-            self.record = Arc::clone(record);
-            self.bytes = entry_bytes(record);
-            return;
-        };
-        let mut merged = self.merged.take().unwrap_or_else(|| Box::new(Merged::new(old)));
-        merged.add(new);
-        self.bytes = entry_bytes(record) + old.before.len() + merged.changed.len() * 64;
-        self.merged = Some(merged);
-        self.record = Arc::clone(record);
-    }
-}
-
-impl Merged {
-    fn new(change: &Change) -> Self {
-        Self {
-            changed: change.changed.iter().cloned().collect(),
-            before: object(&change.before),
-        }
-    }
-
-    /// Adds a later change: of paths that changed before, the older value is what the client has.
-    fn add(&mut self, change: &Change) {
-        let mut path = String::new();
-        add_missing(&mut self.before, object(&change.before), &mut path, &self.changed);
-        self.changed.extend(change.changed.iter().cloned());
-    }
-}
-
-fn add_missing(
-    into: &mut Map<String, Value>,
-    from: Map<String, Value>,
-    path: &mut String,
-    changed: &BTreeSet<Box<str>>,
-) {
-    for (name, value) in from {
-        let length = path.len();
-        if length > 0 {
-            path.push('.');
-        }
-        path.push_str(&schemas::fields::escape(&name));
-        if !changed.contains(path.as_str()) {
-            match (into.get_mut(&name), value) {
-                (Some(Value::Object(into)), Value::Object(from)) => add_missing(into, from, path, changed),
-                (Some(_), _) => {}
-                (None, Value::Object(from)) => {
-                    let mut object = Map::new();
-                    add_missing(&mut object, from, path, changed);
-                    if !object.is_empty() {
-                        into.insert(name, Value::Object(object));
-                    }
-                }
-                (None, value) => {
-                    into.insert(name, value);
-                }
-            }
-        }
-        path.truncate(length);
-    }
-}
-
-fn object(json: &str) -> Map<String, Value> {
-    serde_json::from_str(json).unwrap_or_default()
-}
-
-/// One device; on view `events` one device and kind, since the newest telemetry says nothing of a lock.
-/// The partition is part of it: what others produced to a wrong one must not mix up positions.
-fn key(record: &LogRecord) -> Box<str> {
-    let kind = match (record.topic, record.kind) {
-        (Topic::Events, Some(kind)) => kind.name(),
-        _ => "",
-    };
-    format!("{}\n{kind}\n{}", record.partition, record.key()).into()
-}
-
-fn entry_bytes(record: &LogRecord) -> usize {
-    256 + record.key().len() + record.value.as_ref().map_or(0, bytes::Bytes::len)
 }
 
 impl<W: Wire> Connection<W> {
@@ -286,15 +230,17 @@ impl<W: Wire> Connection<W> {
         {
             let queued = self.queue_latest(hub, &latest);
             let count = self.flush(hub).map_or(queued, |mark| mark as usize);
-            latest.sent(count);
+            let devices_max = hub.settings().selection_devices_max;
+            latest.sent(count, |record| self.talk.has(record, devices_max));
         }
         if matches!(self.mode, Mode::Live) {
             latest.end_round(hub.now_ms);
+            self.talk.is_live(hub.now_ms);
         }
         self.latest = Some(latest);
     }
 
-    /// Queues pending items, each with the cursor that is right once it is out; answers how many.
+    /// Queues frames of pending items, each with the cursor that is right once it is out; answers how many.
     fn queue_latest(&mut self, hub: &Hub, latest: &Latest) -> usize {
         let places = match &self.mode {
             Mode::Behind(behind) => behind.places.to_vec(),
@@ -306,27 +252,33 @@ impl<W: Wire> Connection<W> {
             if self.out.bytes() > hub.settings().turn_bytes_max {
                 break;
             }
-            *sent.entry(entry.record.partition).or_default() += 1;
-            let mut places = places.clone();
-            latest.hold_back_behind(&self.subscription.partitions, &mut places, &sent);
-            let cursor = hub.cursor(self.set, &places, self.subscription.start.time_ms, None);
-            let frame = match (&entry.merged, entry.record.change()) {
-                (Some(merged), Some(change)) => {
-                    let mut change = change.clone();
-                    change.changed = merged.changed.iter().cloned().collect();
-                    change.before = serde_json::to_string(&merged.before).unwrap_or_default().into();
-                    let form = &hub.forms[self.form];
-                    frames::data(&*form.dialect, form.carriage, Item::Change(&change), &cursor)
+            let parts = entry.parts();
+            for (number, part) in parts.iter().enumerate() {
+                // Until the last of it is out, all of it is pending.
+                if number + 1 == parts.len() {
+                    *sent.entry(entry.partition).or_default() += 1;
                 }
-                _ => hub.frame(&self.subscription, self.form, &entry.record, &cursor),
-            };
-            if let Some(frame) = frame {
-                hub.env.metrics.frames.inc();
-                self.out.push(frame, queued);
+                let mut places = places.clone();
+                latest.hold_back_behind(&self.subscription.partitions, &mut places, &sent);
+                let cursor = hub.cursor(self.set, &places, self.subscription.start.time_ms, None);
+                if let Some(frame) = self.latest_frame(hub, part, &cursor) {
+                    hub.env.metrics.frames.inc();
+                    self.out.push(frame, queued);
+                }
+                queued += 1;
             }
-            queued += 1;
         }
         queued as usize
+    }
+
+    fn latest_frame(&self, hub: &Hub, part: &Part<'_>, cursor: &str) -> Option<Bytes> {
+        let (Some(merged), Some(change)) = (part.merged, part.record.change()) else {
+            return hub.frame(&self.subscription, self.form, part.record, part.outcome, cursor);
+        };
+        let mut change = change.clone();
+        change.changed = merged.changed.iter().cloned().collect();
+        change.before = serde_json::to_string(&merged.before).unwrap_or_default().into();
+        hub.forms[self.form].data(Item::Change(&change), cursor)
     }
 }
 

@@ -20,6 +20,10 @@ pub(crate) trait Wire {
 /// that was begun, a control frame.
 const KEEP: u32 = u32::MAX;
 
+/// Bytes of frames that wait before the conversation is told of more: a client that does not read holds
+/// these, and what one record makes.
+const TOLD_BYTES_MAX: usize = 4 << 10;
+
 /// Frames in the order in which they go out.
 #[derive(Default)]
 pub(crate) struct Output {
@@ -45,6 +49,17 @@ impl Output {
 
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Whether a frame is queued that is dropped if the client takes no more.
+    fn holds_data(&self) -> bool {
+        self.marks.iter().any(|mark| *mark != KEEP)
+    }
+
+    /// Whether the conversation is told of nothing before what waits is out: of what it says nothing is dropped,
+    /// and it counts on what was shown before it.
+    pub(crate) fn is_before_told(&self) -> bool {
+        self.holds_data() || self.bytes > TOLD_BYTES_MAX
     }
 
     /// Queues a frame that must go out.

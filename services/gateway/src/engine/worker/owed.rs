@@ -80,7 +80,7 @@ impl<W: Wire> Connection<W> {
             );
         }
         if owed.keep_alive && self.out.is_empty() {
-            self.keep_control(Control::KeepAlive, &cursor, None);
+            self.keep_control(Control::KeepAlive { now: hub.wall() }, &cursor, None);
         }
         self.flush(hub);
     }
@@ -93,7 +93,7 @@ impl<W: Wire> Connection<W> {
     }
 
     /// Where to resume, everything queued being sent. `None` while a snapshot is not pinned.
-    fn cursor(&self, hub: &mut Hub) -> Option<Arc<str>> {
+    pub(crate) fn cursor(&self, hub: &mut Hub) -> Option<Arc<str>> {
         let start_ms = self.subscription.start.time_ms;
         let pending = self.latest.as_ref().filter(|latest| !latest.is_empty());
         let mut places = match &self.mode {

@@ -11,7 +11,7 @@ use super::hub::Hub;
 use super::output::Wire;
 use crate::dialect::Ending;
 use crate::engine::ring::Place;
-use crate::subscription::Selection;
+use crate::subscription::{DeviceSet, Selection};
 
 /// A stream whose credential ends is looked at this often.
 const EXPIRY_LOOK_MS: u64 = 60_000;
@@ -20,7 +20,9 @@ impl<W: Wire> Connection<W> {
     /// The client wants to see something else from now on.
     pub(crate) fn select(&mut self, hub: &mut Hub, selection: Selection) {
         let principal = Arc::clone(&self.subscription.principal);
+        let before = self.chosen();
         self.apply(hub, selection, principal);
+        self.resume_chosen(hub, &before);
         self.owed.updated = true;
     }
 
@@ -35,7 +37,13 @@ impl<W: Wire> Connection<W> {
         if principal == self.subscription.principal {
             return self.set_expiry(hub);
         }
-        let selection = self.subscription.selection.clone();
+        if !self.subscription.dialect.admits(&self.subscription, &principal) {
+            return self.finish(hub, Ending::Scope);
+        }
+        let selection = self.subscription.dialect.rescope(&self.subscription, &principal);
+        if let Err(refused) = self.seat.admit(&selection, &principal.devices) {
+            tracing::debug!(%refused, "a stream whose scope has changed keeps its filters");
+        }
         if self.subscription.bound && selection.devices.within(&principal.devices).is_empty() {
             return self.finish(hub, Ending::Scope);
         }
@@ -57,29 +65,50 @@ impl<W: Wire> Connection<W> {
     /// partition that is touched from now on starts at the live end.
     fn apply(&mut self, hub: &mut Hub, selection: Selection, principal: Arc<Principal>) {
         let slot = self.token.slot;
+        // What stays is acquired before it is released, and need not be made anew.
+        let filters = selection
+            .filters
+            .as_ref()
+            .map(|filters| hub.filters.acquire(filters));
+        let devices = selection.devices.within(&principal.devices);
         let old = &self.subscription.selection;
-        let index = hub.index(self.subscription.view);
-        index.remove(&old.tenant, &self.devices, old.kinds, slot);
-        self.devices = selection.devices.within(&principal.devices);
-        index.insert(&selection.tenant, &self.devices, selection.kinds, slot);
+        // A client may add its devices one by one: what stays is left where it is.
+        let (gone, come) = if is_alike(old, &selection) {
+            (without(&self.devices, &devices), without(&devices, &self.devices))
+        } else {
+            (self.devices.clone(), devices.clone())
+        };
+        hub.delist(&self.subscription, &gone, self.filters.as_deref(), slot);
+        self.devices = devices;
 
         let layout = &hub.env.layout;
-        let spread = selection
-            .tenant
-            .name()
-            .and_then(|tenant| hub.env.access.spread(tenant));
-        let partitions = selection.touched(&principal.devices, layout, spread);
+        let spread = |tenant: &str| hub.env.access.spread(tenant);
+        let partitions = self
+            .subscription
+            .touched(&selection, &principal.devices, layout, &spread);
         self.subscription.selection = selection;
         self.subscription.principal = principal;
+        hub.enlist(&self.subscription, &come, filters.as_deref(), slot);
+        let old = std::mem::replace(&mut self.filters, filters);
+        hub.filters.release(old.as_deref().unwrap_or_default());
         let form = hub.acquire_form(&self.subscription);
         hub.forms.release(std::mem::replace(&mut self.form, form));
         self.repartition(hub, partitions);
-        if let Some(latest) = &mut self.latest {
-            let (devices, selection) = (&self.devices, &self.subscription.selection);
-            let wanted = |record: &crate::engine::LogRecord| {
-                devices.contains(record.device()) && selection.kinds.contains(record.kind)
-            };
-            latest.retain(wanted, selection);
+        if let Some(mut latest) = self.latest.take() {
+            let selection = &self.subscription.selection;
+            latest.retain(
+                |record| {
+                    let is_covered =
+                        self.devices.contains(record.device()) && selection.kinds.contains(record.kind);
+                    if is_covered {
+                        self.outcome(hub, record)
+                    } else {
+                        None
+                    }
+                },
+                selection,
+            );
+            self.latest = Some(latest);
         }
     }
 
@@ -114,6 +143,22 @@ impl<W: Wire> Connection<W> {
         }
         self.owed.degraded = true;
         self.linger(hub);
+    }
+}
+
+/// Whether they differ in no more than devices (and metrics, which no index knows).
+fn is_alike(one: &Selection, other: &Selection) -> bool {
+    let no_filters = one.filters.is_none() && other.filters.is_none();
+    no_filters && (&one.tenant, one.kinds, one.told) == (&other.tenant, other.kinds, other.told)
+}
+
+/// The devices of one set that are not in another; all of them where either is no list.
+fn without(devices: &DeviceSet, others: &DeviceSet) -> DeviceSet {
+    match (devices, others) {
+        (DeviceSet::Set(devices), DeviceSet::Set(others)) => {
+            DeviceSet::Set(Arc::new(devices.difference(others).cloned().collect()))
+        }
+        (DeviceSet::All, _) | (_, DeviceSet::All) => devices.clone(),
     }
 }
 

@@ -12,7 +12,6 @@ use super::connection::{Connection, Mode};
 use super::hub::Hub;
 use super::output::Wire;
 use crate::dialect::Item;
-use crate::engine::frames;
 use crate::engine::lookups::{Lookup, Pinned, SnapshotPage};
 use crate::engine::ring::Place;
 use crate::subscription::SnapshotStart;
@@ -107,6 +106,9 @@ impl<W: Wire> Connection<W> {
         if self.is_asking || self.times.retry > hub.now_ms {
             return;
         }
+        if snapshot.pinned.is_some() && self.talk.held_until(hub.now_ms).is_some() {
+            return;
+        }
         let lookup = match snapshot.pinned {
             None => Lookup::Pin {
                 partitions: self.subscription.partitions.clone(),
@@ -114,7 +116,10 @@ impl<W: Wire> Connection<W> {
             Some(_) => Lookup::Page {
                 tenant: self.subscription.selection.tenant.clone(),
                 partitions: self.subscription.partitions.clone(),
-                devices: self.devices.clone(),
+                devices: match &self.subscription.selection.filters {
+                    Some(filters) => filters.narrow(&self.devices),
+                    None => self.devices.clone(),
+                },
                 after: snapshot.after.clone(),
                 at_least: snapshot.to_be_reached(&self.subscription.partitions),
             },
@@ -148,8 +153,9 @@ impl<W: Wire> Connection<W> {
 
     fn send_document(&mut self, hub: &Hub, snapshot: &mut Snapshot, stored: &Stored, mark: usize) {
         let document = &*stored.document;
-        let tenant = self.subscription.selection.tenant.name();
-        if tenant.is_some_and(|tenant| tenant != &*document.tenant) || !self.devices.contains(&document.id) {
+        // A page that was asked for before organizations were lost may come after.
+        let is_covered = self.subscription.selection.tenant.contains(&document.tenant);
+        if !is_covered || !self.devices.contains(&document.id) {
             return;
         }
         let partition = snapshot.partition(hub, &document.tenant, &document.id);
@@ -160,11 +166,19 @@ impl<W: Wire> Connection<W> {
                 .get_or_insert_default()
                 .show(partition, &key(stored), stored.source, shown_max);
         }
+        // A device that does not pass is remembered too: the client lacks it as of its document.
+        if self
+            .filters
+            .as_ref()
+            .is_some_and(|ids| !hub.filters.passes(ids, document))
+        {
+            return;
+        }
         let start_ms = self.subscription.start.time_ms;
         let places = snapshot.pinned.as_deref().unwrap_or_default();
         let cursor = hub.cursor(self.set, places, start_ms, Some(snapshot.key()));
         let form = &hub.forms[self.form];
-        if let Some(frame) = frames::data(&*form.dialect, form.carriage, Item::Document(document), &cursor) {
+        if let Some(frame) = form.data(Item::Document(document), &cursor) {
             hub.env.metrics.frames.inc();
             self.out.push(frame, u32::try_from(mark).unwrap_or(u32::MAX - 1));
         }

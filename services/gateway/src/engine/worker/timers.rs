@@ -39,8 +39,11 @@ impl<W: Wire> Connection<W> {
             times.stalled,
             times.expiry,
             times.close,
+            times.talk,
+            times.input,
             ahead,
             round.unwrap_or(0),
+            self.talk.held_until(hub.now_ms).unwrap_or(0),
         ]
         .into_iter()
         .filter(|at_ms| *at_ms > 0)
@@ -93,6 +96,14 @@ impl<W: Wire> Connection<W> {
         }
         if is_due(self.times.retry) {
             self.times.retry = 0;
+            self.ask_next(hub);
+        }
+        if is_due(self.times.talk) {
+            self.times.talk = 0;
+            self.converse(hub, |conversation, at| conversation.timer(at));
+        }
+        if is_due(self.times.input) {
+            self.hear(hub);
         }
         self.settle_in_turn(hub);
     }
@@ -110,8 +121,11 @@ impl<W: Wire> Connection<W> {
         // A client that does not read cannot answer; `stalled` is for those.
         if !self.out.blocked {
             self.unanswered += 1;
+            // A ping is no sign of life that a client sees: keep-alives come all the same.
+            let keep_alive = self.times.keep_alive;
             self.out.keep(ws::ping());
             self.write(hub);
+            self.times.keep_alive = keep_alive;
         }
     }
 }

@@ -129,3 +129,24 @@ fn no_stream_names_more_devices_than_it_may() {
     assert!(read("device=a,b,a").is_ok());
     assert_eq!(&*read("device=a,b,c").unwrap_err().parameter, "device");
 }
+
+#[test]
+fn a_filter_belongs_to_devices_and_may_speak_of_what_was_before() {
+    let filters = good("view=devices&q=%40speed+%3C+80+and+speed+%3E%3D+80")
+        .filters
+        .unwrap();
+    assert!(filters.tells_left() && filters.len() == 1);
+    assert_eq!(good("view=devices").filters, None);
+    assert_eq!(wrong("q=speed"), "q");
+    assert_eq!(wrong("view=devices&q=speed&q=load"), "q");
+}
+
+#[test]
+fn a_bad_filter_is_told_with_its_column() {
+    let mistake = |query: &str| read(query, None).unwrap_err();
+    let error = mistake("view=devices&q=speed+%3D%3D+80");
+    assert_eq!((&*error.parameter, error.column), ("q", Some(7)));
+    assert!(error.message.contains("use = for equality"), "{error}");
+    assert_eq!(mistake("view=devices&q=").column, Some(1));
+    assert_eq!(mistake("view=devices&kind=x").column, None);
+}

@@ -34,6 +34,8 @@ pub(super) struct Driver {
     /// Released, but not yet seen stopped.
     stopping: HashSet<Key>,
     waiting: Vec<Arc<Slot>>,
+    /// How many of `open` the metric counts.
+    counted: i64,
 }
 
 struct Assigned {
@@ -58,6 +60,7 @@ impl Driver {
             open: HashMap::new(),
             stopping: HashSet::new(),
             waiting: Vec::new(),
+            counted: 0,
         })
     }
 
@@ -120,9 +123,10 @@ impl Driver {
                 self.open.insert(key, Assigned { slot, unreachable: 0 });
             }
         }
-        self.metrics
-            .tails
-            .set(i64::try_from(self.open.len()).unwrap_or(i64::MAX));
+        // Several feeds share the metric.
+        let open = i64::try_from(self.open.len()).unwrap_or(i64::MAX);
+        self.metrics.tails.add(open - self.counted);
+        self.counted = open;
     }
 
     fn assign(&self, slot: &Arc<Slot>) -> Result<(), String> {

@@ -38,6 +38,8 @@ pub(in crate::kafka) struct FeedTail {
     told_taken: bool,
     /// An error to look into before going on; kept here so that a dropped call loses nothing.
     trouble: Option<Trouble>,
+    /// The feed that is there for this tail alone, and ends with it.
+    its_own: Option<Arc<Feed>>,
 }
 
 enum Trouble {
@@ -70,7 +72,14 @@ impl FeedTail {
             told_down: false,
             told_taken: false,
             trouble: None,
+            its_own: None,
         }
+    }
+
+    /// Keeps `feed`, which no other tail has.
+    pub(super) fn with_its_own(mut self, feed: Arc<Feed>) -> Self {
+        self.its_own = Some(feed);
+        self
     }
 
     /// The next batch of at most `records_max`. With `wait`: an empty batch at the position once the
@@ -255,6 +264,7 @@ impl Tail for FeedTail {
 impl Drop for FeedTail {
     fn drop(&mut self) {
         self.shared.send(Command::Close(Arc::clone(&self.slot)));
+        drop(self.its_own.take());
     }
 }
 

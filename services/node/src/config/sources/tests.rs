@@ -54,6 +54,26 @@ fn every_mistake_is_reported_in_one_run() {
 }
 
 #[test]
+fn a_section_holds_settings_without_its_name_and_the_environment_beats_it() {
+    let file = "drain = \"3s\"\n[jwt]\nissuer = \"a\"\naudience = [\"x\", \"y\"]\n";
+    let (config, mistakes) = resolve(Some(file), &[("WAKELINE_JWT_ISSUER", "b")], &[]);
+    assert_eq!(mistakes, []);
+    assert_eq!(config.jwt.issuer.as_deref(), Some("b"));
+    assert_eq!(config.jwt.audience, ["x", "y"]);
+    for (file, said) in [
+        ("[jwt]\nissue = \"a\"\n", "did you mean `issuer`"),
+        ("[jwt]\ndrain = \"3s\"\n", "is no setting"),
+        ("[jwt.more]\nissuer = \"a\"\n", "is no setting"),
+        ("[other]\nissuer = \"a\"\n", "is no setting"),
+        ("jwt = 3\n", "is no setting"),
+    ] {
+        let (_, mistakes) = resolve(Some(file), &[], &[]);
+        assert_eq!(mistakes.len(), 1, "{file}");
+        assert!(mistakes[0].to_string().contains(said), "{}", mistakes[0]);
+    }
+}
+
+#[test]
 fn a_secret_is_not_shown_in_a_mistake() {
     let (_, mistakes) = resolve(None, &[("WAKELINE_ADMIN_TOKEN", "hunter2")], &[]);
     assert_eq!(mistakes.len(), 1);

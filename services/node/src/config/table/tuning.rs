@@ -1,5 +1,6 @@
 //! Limits and periods of the parts.
 
+mod access;
 mod api;
 mod cql;
 mod device;
@@ -65,8 +66,9 @@ macro_rules! switch {
 use {count, size, switch, time};
 
 /// The settings of every part.
-const PARTS: [&[Setting]; 11] = [
+const PARTS: [&[Setting]; 12] = [
     shared::SETTINGS,
+    access::SETTINGS,
     ingest::SETTINGS,
     projector::SETTINGS,
     gateway::SETTINGS,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use async_trait::async_trait;
-use journal::Partition;
+use journal::{Offset, Partition};
 use state::{
     Applied, DeviceKey, Documents, History, HistoryPage, HistoryQuery, HistoryRow, Page, Progress, Store,
     StoreError, Stored, Write,
@@ -88,12 +88,26 @@ impl Documents for Tables {
             .await
     }
 
+    async fn has_any(
+        &self,
+        tenant: &str,
+        partitions: &[Partition],
+        prefix: &str,
+    ) -> Result<bool, StoreError> {
+        self.now().documents.has_any(tenant, partitions, prefix).await
+    }
+
     async fn tenants_of(&self, device: &str) -> Result<Vec<Box<str>>, StoreError> {
         self.now().documents.tenants_of(device).await
     }
 
-    async fn devices_at(&self, location: &str) -> Result<Vec<DeviceKey>, StoreError> {
-        self.now().documents.devices_at(location).await
+    async fn devices_at(
+        &self,
+        tenant: Option<&str>,
+        location: &str,
+        limit: usize,
+    ) -> Result<Vec<DeviceKey>, StoreError> {
+        self.now().documents.devices_at(tenant, location, limit).await
     }
 }
 
@@ -114,6 +128,14 @@ impl Progress for Tables {
 
     async fn set_applied(&self, partition: Partition, applied: &Applied) -> Result<(), StoreError> {
         self.now().progress.set_applied(partition, applied).await
+    }
+
+    async fn rules_applied(&self, partition: Partition) -> Result<Offset, StoreError> {
+        self.now().progress.rules_applied(partition).await
+    }
+
+    async fn set_rules_applied(&self, partition: Partition, next: Offset) -> Result<(), StoreError> {
+        self.now().progress.set_rules_applied(partition, next).await
     }
 }
 

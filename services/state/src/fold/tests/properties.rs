@@ -1,6 +1,7 @@
 //! What holds for any sequence of events.
 
 use proptest::prelude::*;
+use query::{Field, Fields as _, Value as Found};
 use schemas::event::{AlertStatus, CommandStatus, Device, Location, PresenceReason, Status};
 use schemas::fields::is_descendant;
 use schemas::{Body, Document, Event, Scalar, json};
@@ -8,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::events::*;
 use crate::counts::{self, CountsByTenant};
-use crate::{Limits, Outcome, fold};
+use crate::{Before, Filterable, Limits, Outcome, fold};
 
 const BOOKKEEPING: [&str; 3] = ["version", "updated_at", "last_seen_at"];
 
@@ -193,6 +194,24 @@ fn put(value: &mut Value, names: &[String], new: Option<&Value>) {
     }
 }
 
+/// Every place of `json` that has a name.
+fn list_places(json: &Value, names: &mut Vec<Box<str>>, found: &mut Vec<Vec<Box<str>>>) {
+    for (name, below) in json.as_object().into_iter().flatten() {
+        names.push(name.as_str().into());
+        found.push(names.clone());
+        list_places(below, names, found);
+        names.pop();
+    }
+}
+
+/// Previous values show their times in milliseconds; those of bookkeeping are exact, and in these events whole.
+fn in_ms(value: Found<'_>) -> Found<'_> {
+    if let Found::Timestamp(at) = value {
+        return Found::Timestamp(at.div_euclid(1_000));
+    }
+    value
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -234,6 +253,29 @@ proptest! {
                 }
                 prune(&mut undone);
                 prop_assert_eq!(undone, public(document.as_ref()), "{:?} by {:?}", change.changed, event);
+            }
+            document = step(document, event);
+        }
+    }
+
+    #[test]
+    fn before_a_change_filters_read_the_old_document(events in any_events()) {
+        let mut document: Option<Document> = None;
+        for event in &events {
+            if let Outcome::Changed(change) = fold(document.as_ref(), event, &Limits::default()) {
+                let (before, old) = (Before::new(&change), document.as_ref().map(Filterable::new));
+                let mut places = Vec::new();
+                for shown in [public(document.as_ref()), public(Some(&change.document))] {
+                    list_places(&shown, &mut Vec::new(), &mut places);
+                }
+                places.extend(BOOKKEEPING.map(|name| vec![Box::from(name)]));
+                // A part that moved only in its time has not changed.
+                places.retain(|names| names.len() == 1 || names.last().is_none_or(|name| **name != *"at"));
+                for field in places.iter().map(|names| Field::of(names)) {
+                    prop_assert_eq!(in_ms(before.value(&field)), in_ms(old.value(&field)), "{} by {:?}", field, event);
+                    prop_assert_eq!(before.is_container(&field), old.is_container(&field), "{} by {:?}", field, event);
+                }
+                prop_assert_eq!(before.is_new(), document.is_none());
             }
             document = step(document, event);
         }

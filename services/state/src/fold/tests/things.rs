@@ -144,6 +144,41 @@ fn a_replaced_connection_leaves_the_device_connected() {
 }
 
 #[test]
+fn it_is_remembered_since_when_a_device_is_what_it_is_and_when_it_connected_last() {
+    let remembered = |document: &schemas::Document| {
+        let fold = &document.fold;
+        let second = |at: Option<i64>| at.map(|at| at / 1_000_000);
+        (
+            second(fold.status_since),
+            second(fold.last_connected_at),
+            fold.has_left,
+        )
+    };
+    let mut document = after(&[device(1, "Bus")]);
+    let mut report = presence_with(4, Report, None, false, Status::Online);
+    if let schemas::Body::Presence(presence) = &mut report.body {
+        presence.connected = None;
+    }
+    for (event, expected) in [
+        (presence(2, Connect, Some("one")), (None, Some(2), false)),
+        (report, (Some(4), Some(2), false)),
+        // It is still ONLINE by what it said before.
+        (presence(5, Disconnect, Some("one")), (Some(4), Some(2), true)),
+        (silence(40, Status::Stale), (Some(40), Some(2), false)),
+        (silence(600, Status::Offline), (Some(600), Some(2), false)),
+    ] {
+        document = change(&document, &event).document;
+        assert_eq!(remembered(&document), expected, "{event:?}");
+    }
+    let mut posts = presence_with(700, Report, None, false, Status::Online);
+    if let schemas::Body::Presence(presence) = &mut posts.body {
+        presence.connected = None;
+    }
+    document = change(&document, &posts).document;
+    assert_eq!(remembered(&document), (Some(700), Some(700), false));
+}
+
+#[test]
 fn a_report_of_being_connected_keeps_the_session() {
     let document = after(&[device(1, "Bus"), presence(2, Connect, Some("one"))]);
     let reported = change(&document, &presence_with(3, Report, None, true, Status::Online));
@@ -207,6 +242,44 @@ fn the_newest_value_of_an_entity_stands() {
 }
 
 #[test]
+fn a_step_moves_a_command_and_leaves_what_it_is() {
+    let mut queued = command(2, "one", CommandStatus::Queued);
+    let Body::Command(made) = &mut queued.body else {
+        unreachable!()
+    };
+    made.input = Some(r#"{"pin":{"$sealed":"x"}}"#.into());
+    made.by = Some("ops".into());
+    made.expires_at = Some(60_000_000);
+    let document = after(&[device(1, "Bus"), queued]);
+    // A device that says no more than it must, and shows what it was told.
+    let mut reported = command(5, "one", CommandStatus::InProgress);
+    let Body::Command(step) = &mut reported.body else {
+        unreachable!()
+    };
+    step.input = Some(r#"{"pin":"1234"}"#.into());
+    step.output = Some("half".into());
+    step.created = 5_000_000;
+    let running = change(&document, &reported).document;
+    let (was, is) = (&document.commands[0], &running.commands[0]);
+    assert_eq!(
+        (is.status, is.output.as_deref(), is.modified),
+        (CommandStatus::InProgress, Some("half"), 5_000_000)
+    );
+    assert_eq!(
+        (&is.input, &is.by, is.expires_at),
+        (&was.input, &was.by, was.expires_at)
+    );
+    assert_eq!((is.created, &is.command_type), (was.created, &was.command_type));
+}
+
+#[test]
+fn a_step_of_a_command_that_nobody_queued_makes_none() {
+    let document = after(&[device(1, "Bus")]);
+    let after = times(&document, &command(2, "one", CommandStatus::InProgress));
+    assert!(after.commands.is_empty());
+}
+
+#[test]
 fn open_commands_are_kept_and_ended_ones_stay_ended() {
     use CommandStatus::{Delivered, Expired, InProgress, Queued, Success};
     let document = after(&[
@@ -267,4 +340,51 @@ fn the_default_id_of_a_location_never_changes() {
     // Clients keep these ids.
     let id = crate::fold::default_location_id("acme", "bus-14");
     assert_eq!(&*id, "a142b4f1-b03b-5ab2-a2d5-b54815e9343b");
+}
+
+#[test]
+fn a_device_that_is_offline_by_its_silence_is_not_connected() {
+    let document = after(&[
+        device(1, "Bus"),
+        presence_with(2, Connect, Some("s"), true, Status::Online),
+    ]);
+    let stale = change(&document, &silence(40, Status::Stale)).document;
+    assert_eq!(stale.connected, Some(true), "its connection may be open");
+    let offline = change(&stale, &silence(610, Status::Offline)).document;
+    assert_eq!((offline.connected, offline.connected_since), (Some(false), None));
+    // Whoever holds a connection that is open says so; the device itself said nothing.
+    let mut report = presence(611, Report, Some("s"));
+    let Body::Presence(said) = &mut report.body else {
+        unreachable!()
+    };
+    said.connected = Some(true);
+    let again = change(&offline, &report).document;
+    assert_eq!(
+        (again.connected, again.status, again.last_seen_at),
+        (Some(true), Some(Status::Offline), offline.last_seen_at)
+    );
+    // Its end is told by the session, as ever.
+    let ended = change(
+        &again,
+        &presence_with(612, Disconnect, Some("s"), false, Status::Offline),
+    )
+    .document;
+    assert_eq!(ended.connected, Some(false));
+}
+
+#[test]
+fn a_report_of_an_older_connection_leaves_the_session() {
+    let document = after(&[
+        device(1, "Bus"),
+        presence(2, Connect, Some("one")),
+        presence(3, Connect, Some("two")),
+    ]);
+    let mut late = presence(4, Report, Some("one"));
+    let Body::Presence(said) = &mut late.body else {
+        unreachable!()
+    };
+    said.connected = Some(true);
+    let document = times(&document, &late);
+    let left = change(&document, &presence(5, Disconnect, Some("two"))).document;
+    assert_eq!(left.connected, Some(false));
 }

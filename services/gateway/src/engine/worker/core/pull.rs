@@ -1,7 +1,13 @@
 //! Records on their way through a worker: from the rings to the streams that are live.
 
+use std::sync::Arc;
+
+use journal::Topic;
+
 use super::Core;
-use crate::engine::record::Chunk;
+use crate::engine::filtered::Outcome;
+use crate::engine::index::Slot;
+use crate::engine::record::{Chunk, LogRecord};
 use crate::engine::ring::Place;
 use crate::engine::tails::Pulled;
 use crate::engine::worker::connection::Mode;
@@ -100,24 +106,36 @@ impl<W: Wire> Core<W> {
             let index = self.hub.index_of(record.topic);
             index.find(record.tenant(), record.device(), record.kind, &mut wanted);
             for slot in wanted.drain(..) {
-                let Some(connection) = self.connections.get_mut(slot as usize) else {
-                    continue;
-                };
-                if matches!(connection.mode, Mode::Live) {
-                    connection.show(&mut self.hub, record, mark);
-                    if !connection.is_dirty {
-                        connection.is_dirty = true;
-                        self.dirty.push(connection.token);
-                    }
-                }
+                self.show(slot, record, Outcome::Shown, mark);
             }
             self.wanted = wanted;
+            if record.topic == Topic::State {
+                let mut judged = std::mem::take(&mut self.judged);
+                self.hub.filters.find(record, &mut judged);
+                for (slot, outcome) in judged.drain(..) {
+                    self.show(slot, record, outcome, mark);
+                }
+                self.judged = judged;
+            }
         }
         if let Some(place) = self.hub.place(number)
             && place.next < chunk.next
         {
             let next = chunk.next;
             self.hub.step(number, Place { next, ..place });
+        }
+    }
+
+    fn show(&mut self, slot: Slot, record: &Arc<LogRecord>, outcome: Outcome, mark: usize) {
+        let Some(connection) = self.connections.get_mut(slot as usize) else {
+            return;
+        };
+        if matches!(connection.mode, Mode::Live) {
+            connection.show(&mut self.hub, record, outcome, mark);
+            if !connection.is_dirty {
+                connection.is_dirty = true;
+                self.dirty.push(connection.token);
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::{Form, Hub, Set, WorkerFeed};
 use crate::dialect::Item;
+use crate::engine::filtered::Outcome;
 use crate::engine::frames::{self, Shown};
 use crate::engine::intern::Id;
 use crate::engine::record::LogRecord;
@@ -71,7 +72,8 @@ impl Hub {
         self.forms.acquire(&key, || Form {
             dialect: Arc::clone(&subscription.dialect),
             carriage: subscription.carriage(),
-            reduced: metrics.is_some(),
+            metrics: metrics.clone(),
+            reduced: metrics.is_some() && subscription.dialect.is_reduced(),
         })
     }
 
@@ -132,13 +134,14 @@ impl Hub {
         form: Id,
         set: Id,
         record: &LogRecord,
+        outcome: Outcome,
     ) -> Option<Bytes> {
-        if let Some(frame) = self.shared.get(&(form, set)) {
+        if let Some(frame) = self.shared.get(&(form, set, outcome)) {
             return frame.clone();
         }
         let cursor = self.live_cursor(set);
-        let frame = self.frame(subscription, form, record, &cursor);
-        self.shared.insert((form, set), frame.clone());
+        let frame = self.frame(subscription, form, record, outcome, &cursor);
+        self.shared.insert((form, set, outcome), frame.clone());
         frame
     }
 
@@ -148,15 +151,19 @@ impl Hub {
         subscription: &Subscription,
         form: Id,
         record: &LogRecord,
+        outcome: Outcome,
         cursor: &str,
     ) -> Option<Bytes> {
         let form = &self.forms[form];
+        if outcome == Outcome::Left {
+            return frames::left(&*form.dialect, form.carriage, record, cursor);
+        }
         if !form.reduced {
-            return frames::data(&*form.dialect, form.carriage, Item::Record(record), cursor);
+            return form.data(Item::Record(record), cursor);
         }
         match frames::reduce(record, &subscription.selection) {
-            Shown::Whole => frames::data(&*form.dialect, form.carriage, Item::Record(record), cursor),
-            Shown::Reduced(event) => frames::data(&*form.dialect, form.carriage, Item::Event(&event), cursor),
+            Shown::Whole => form.data(Item::Record(record), cursor),
+            Shown::Reduced(event) => form.data(Item::Event(&event), cursor),
             Shown::Nothing => None,
         }
     }

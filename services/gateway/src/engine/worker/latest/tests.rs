@@ -1,9 +1,10 @@
-use journal::{Headers, Record};
-use schemas::Document;
-use serde_json::json;
+use journal::{Headers, Record, Topic};
+use schemas::{Change, Document};
+use serde_json::{Value, json};
 
 use super::*;
-use crate::subscription::{DeviceSet, KindSet, TenantScope};
+use crate::filters::Filters;
+use crate::subscription::{DeviceSet, KindSet, TenantScope, Told};
 
 fn change(offset: u64, changed: &[&str], before: &Value) -> Arc<LogRecord> {
     let change = Change {
@@ -16,6 +17,8 @@ fn change(offset: u64, changed: &[&str], before: &Value) -> Arc<LogRecord> {
         changed: changed.iter().map(|path| Box::from(*path)).collect(),
         before: before.to_string().into(),
         event_id: "e".into(),
+        updated_before: None,
+        last_seen_before: None,
     };
     state(offset, Some(change.encode()))
 }
@@ -31,24 +34,46 @@ fn state(offset: u64, value: Option<bytes::Bytes>) -> Arc<LogRecord> {
     Arc::new(LogRecord::new(Topic::State, 0, record))
 }
 
-fn latest(records: &[Arc<LogRecord>]) -> Latest {
-    let selection = Selection {
+fn selection(filters: Option<Filters>) -> Selection {
+    Selection {
         tenant: TenantScope::All,
         devices: DeviceSet::All,
         kinds: KindSet::ALL,
         metrics: None,
-    };
+        filters,
+        told: Told::default(),
+    }
+}
+
+fn latest(records: &[Arc<LogRecord>]) -> Latest {
     let mut latest = Latest::new(None);
     for record in records {
-        latest.offer(record, &selection);
+        latest.offer(record, Outcome::Shown, &selection(None));
     }
     latest
+}
+
+/// What a filter said of records of one device.
+fn judged(told: &[(u64, Outcome)]) -> Latest {
+    let mut latest = Latest::new(None);
+    let selection = selection(Some(Filters::silent()));
+    for (offset, outcome) in told {
+        let record = change(*offset, &["fields.speed"], &json!({"fields": {"speed": offset}}));
+        latest.offer(&record, *outcome, &selection);
+    }
+    latest
+}
+
+/// Its frames: offset and what they say.
+fn frames_of(latest: &Latest) -> Vec<(u64, Outcome)> {
+    let parts = latest.queue.iter().flat_map(Entry::parts);
+    parts.map(|part| (part.record.offset, part.outcome)).collect()
 }
 
 fn merged(records: &[Arc<LogRecord>]) -> (Vec<String>, Value) {
     let latest = latest(records);
     assert_eq!(latest.queue.len(), 1);
-    let merged = latest.queue[0].merged.as_ref().unwrap();
+    let merged = latest.queue[0].shown.as_ref().unwrap().merged.as_ref().unwrap();
     (
         merged.changed.iter().map(ToString::to_string).collect(),
         Value::Object(merged.before.clone()),
@@ -98,10 +123,62 @@ fn what_was_absent_before_the_first_change_stays_absent() {
 #[test]
 fn a_deletion_takes_the_place_of_changes_and_a_new_device_that_of_the_deletion() {
     let gone = latest(&[change(1, &["name"], &json!({"name": "a"})), state(2, None)]);
-    assert!(gone.queue[0].merged.is_none() && gone.queue[0].record.value.is_none());
+    let parts = gone.queue[0].parts();
+    assert!(parts.len() == 1 && parts[0].merged.is_none() && parts[0].record.value.is_none());
     let again = latest(&[state(2, None), change(3, &["name"], &json!({}))]);
-    assert!(again.queue[0].merged.is_none());
-    assert_eq!(again.queue[0].record.offset, 3);
+    let parts = again.queue[0].parts();
+    assert!(parts.len() == 1 && parts[0].merged.is_none());
+    assert_eq!(parts[0].record.offset, 3);
+}
+
+#[test]
+fn a_device_that_left_and_came_back_is_told_both_in_their_order() {
+    use Outcome::{Left, Shown};
+    assert_eq!(
+        frames_of(&judged(&[(1, Left), (2, Shown), (3, Shown)])),
+        [(1, Left), (3, Shown)]
+    );
+    assert_eq!(
+        frames_of(&judged(&[(1, Shown), (2, Left)])),
+        [(1, Shown), (2, Left)]
+    );
+    assert_eq!(
+        frames_of(&judged(&[(1, Shown), (2, Left), (3, Shown), (4, Left)])),
+        [(3, Shown), (4, Left)]
+    );
+}
+
+#[test]
+fn a_deletion_does_not_take_away_what_passed_a_filter_before_it() {
+    let mut latest = judged(&[(1, Outcome::Shown)]);
+    latest.offer(
+        &state(2, None),
+        Outcome::Shown,
+        &selection(Some(Filters::silent())),
+    );
+    assert_eq!(frames_of(&latest), [(1, Outcome::Shown), (2, Outcome::Shown)]);
+}
+
+#[test]
+fn half_of_what_is_pending_of_a_device_being_out_the_other_half_is_still_held() {
+    let mut latest = judged(&[(1, Outcome::Left), (2, Outcome::Shown)]);
+    latest.sent(1, |_| {});
+    assert_eq!(frames_of(&latest), [(2, Outcome::Shown)]);
+    let mut places = [Some(Place { next: 9, time_ms: 0 })];
+    latest.hold_back(&[0], &mut places);
+    assert_eq!(places[0].map(|place| place.next), Some(1));
+    latest.sent(1, |_| {});
+    assert!(latest.is_empty() && latest.bytes == 0 && latest.held.is_empty());
+}
+
+#[test]
+fn what_a_new_filter_does_not_say_is_forgotten() {
+    let mut latest = judged(&[(1, Outcome::Left), (2, Outcome::Shown)]);
+    let kept = selection(Some(Filters::silent()));
+    latest.retain(|record| (record.offset == 2).then_some(Outcome::Shown), &kept);
+    assert_eq!(frames_of(&latest), [(2, Outcome::Shown)]);
+    latest.retain(|_| None, &kept);
+    assert!(latest.is_empty() && latest.bytes == 0);
 }
 
 #[test]

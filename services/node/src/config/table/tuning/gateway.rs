@@ -127,8 +127,14 @@ pub(super) const SETTINGS: &[Setting] = &[
     count!(
         "gateway-page-reads-max",
         "16",
-        "Pages of snapshots read at the same time",
+        "Pages of snapshots, and what else streams ask of the state, read at the same time",
         gateway.page_reads_max
+    ),
+    count!(
+        "gateway-page-reads-per-tenant-max",
+        "8",
+        "Of them, those of one tenant",
+        gateway.page_reads_per_tenant_max
     ),
     count!(
         "gateway-page-queue-max",
@@ -191,6 +197,18 @@ pub(super) const SETTINGS: &[Setting] = &[
         gateway.client_message_bytes_max
     ),
     count!(
+        "gateway-client-work-per-s",
+        "200000",
+        "What the messages of one client may be to do in a second, in the long run: a device that it chooses or lets go is 1, a message 16, and 16 bytes are 1; a client that sends more is read so much later",
+        gateway.client_work_per_s
+    ),
+    count!(
+        "gateway-client-work-burst",
+        "4096",
+        "The same at once",
+        gateway.client_work_burst
+    ),
+    count!(
         "gateway-replies-max",
         "64",
         "Answers to a client that wait because it does not read; beyond, its frames are not read either",
@@ -202,11 +220,49 @@ pub(super) const SETTINGS: &[Setting] = &[
         "A client that takes no byte for this long is given up",
         gateway.stalled_max
     ),
+    time!(
+        "gateway-choice-window",
+        "10s",
+        "A choice of devices or filters that comes this soon after the opening of a stream with a cursor holds from the \
+         cursor on",
+        gateway.choice_window
+    ),
+    time!(
+        "gateway-choice-pause",
+        "50ms",
+        "After such a choice the stream waits this long for others before it reads",
+        gateway.choice_pause
+    ),
+    time!(
+        "gateway-applied-within",
+        "2s",
+        "How long a stream that begins with a device's state waits until the state has followed the log; after that it begins where the state stands",
+        gateway.applied_within
+    ),
+    time!(
+        "gateway-applied-poll",
+        "20ms",
+        "How often one partition's progress is asked for meanwhile",
+        gateway.applied_poll
+    ),
     count!(
         "gateway-selection-devices-max",
         "10000",
         "Devices in one selection",
         gateway.selection_devices_max
+    ),
+    count!(
+        "gateway-selection-filters-max",
+        "64",
+        "Filters in one selection",
+        gateway.selection_filters_max
+    ),
+    count!(
+        "gateway-filters-per-tenant-max",
+        "1000",
+        "Filters of one tenant's streams, in this process, that every change must be judged by because they name no \
+         device and demand no text; one that several streams have counts once",
+        gateway.filters_per_tenant_max
     ),
     time!(
         "gateway-ahead-max",

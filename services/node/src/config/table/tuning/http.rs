@@ -47,6 +47,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         front_door.head_timeout
     ),
     time!(
+        "http-write-timeout",
+        "30s",
+        "How long a client may take no byte of an answer before its connection is cut; streams have gateway-stalled-max",
+        front_door.write_timeout
+    ),
+    time!(
         "http-handshake-timeout",
         "10s",
         "How long a TLS handshake may take",

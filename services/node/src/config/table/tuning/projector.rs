@@ -1,7 +1,7 @@
 //! From events to state. The defaults are those of the part; a test holds the two together.
 
 use super::super::Setting;
-use super::{count, size, time};
+use super::{count, size, switch, time};
 
 pub(super) const SETTINGS: &[Setting] = &[
     count!(
@@ -45,6 +45,18 @@ pub(super) const SETTINGS: &[Setting] = &[
         "15s",
         "How long recovery waits for state records that the committed position promises, before it folds their events again. More than the log's transaction timeout,",
         projector.recovery_patience
+    ),
+    switch!(
+        "no-heartbeat",
+        "true",
+        "A device that falls silent (is STALE) has an alert NO_HEARTBEAT until it is heard again",
+        projector.no_heartbeat
+    ),
+    count!(
+        "no-heartbeat-severity",
+        "4",
+        "Severity of NO_HEARTBEAT alerts",
+        projector.no_heartbeat_severity
     ),
     time!(
         "projector-unobserved-max",

@@ -3,7 +3,6 @@
 use schemas::Kind;
 
 use super::super::Setting;
-use super::count;
 use crate::config::parse;
 
 /// A setting without anything special.
@@ -83,16 +82,81 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
         ..BASE
     },
-    count!(
-        "failed-authentications-per-minute",
-        "20",
-        "Failed authentications of one address in a minute before it is told 429; a good credential still gets in",
-        failed_authentications_per_minute
-    ),
+    Setting {
+        name: "command-open-max",
+        metavar: "N",
+        default: "100",
+        help: "Commands of one device that are open at once",
+        apply: |c, v| {
+            let most = parse::number(v, 1, u64::MAX)?
+                .try_into()
+                .map_err(|_| "is too large".to_owned())?;
+            c.gateway.commands.open_max = most;
+            c.native.commands.open_max = most;
+            Ok(())
+        },
+        ..BASE
+    },
+    Setting {
+        name: "command-lifetime",
+        metavar: "DURATION",
+        default: "1d",
+        help: "A command that does not say when it expires lives so long",
+        apply: |c, v| {
+            let lifetime = parse::duration(v)?;
+            c.gateway.commands.lifetime = lifetime;
+            c.native.commands.lifetime = lifetime;
+            c.ingest.command_lifetime = lifetime;
+            Ok(())
+        },
+        ..BASE
+    },
+    Setting {
+        name: "command-lifetime-max",
+        metavar: "DURATION",
+        default: "30d",
+        help: "A command lives at most so long",
+        apply: |c, v| {
+            let lifetime = parse::duration(v)?;
+            c.gateway.commands.lifetime_max = lifetime;
+            c.native.commands.lifetime_max = lifetime;
+            Ok(())
+        },
+        ..BASE
+    },
+    Setting {
+        name: "filter-bytes-max",
+        metavar: "SIZE",
+        default: "4KiB",
+        help: "Length of a filter",
+        apply: |c, v| {
+            let bytes = parse::bytes(v)?;
+            c.open.filters.bytes_max = bytes;
+            c.native.filters.bytes_max = bytes;
+            Ok(())
+        },
+        ..BASE
+    },
+    Setting {
+        name: "filter-depth-max",
+        metavar: "N",
+        default: "64",
+        help: "Parentheses and NOTs within one another in a filter, 255 at most",
+        apply: |c, v| {
+            let depth = parse::number(v, 1, u64::from(u8::MAX))?
+                .try_into()
+                .map_err(|_| "is too large".to_owned())?;
+            c.open.filters.depth_max = depth;
+            c.native.filters.depth_max = depth;
+            Ok(())
+        },
+        ..BASE
+    },
     Setting {
         name: "allowed-origins",
         metavar: "ORIGINS",
-        help: "Origins whose pages may use the API, such as https://app.example.com; * is any",
+        help: "Origins whose pages may use the API, such as https://app.example.com; * is any, but its pages may \
+               not send cookies",
         apply: |c, v| {
             c.front_door.allowed_origins = parse::list(v);
             Ok(())

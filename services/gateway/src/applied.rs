@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Progress as far as this process has seen it.
-pub(super) struct AppliedWatch {
+pub(crate) struct AppliedWatch {
     progress: Arc<dyn Progress>,
     poll: Duration,
     partitions: Mutex<HashMap<Partition, Arc<Seen>>>,
@@ -25,7 +25,7 @@ struct Seen {
 }
 
 impl AppliedWatch {
-    pub(super) fn new(progress: Arc<dyn Progress>, poll: Duration) -> Self {
+    pub(crate) fn new(progress: Arc<dyn Progress>, poll: Duration) -> Self {
         Self {
             progress,
             poll,
@@ -34,7 +34,7 @@ impl AppliedWatch {
     }
 
     /// Returns once everything below `source` is applied. To be limited in time by the caller.
-    pub(super) async fn reached(&self, partition: Partition, source: Offset) -> Result<(), StoreError> {
+    pub(crate) async fn reached(&self, partition: Partition, source: Offset) -> Result<(), StoreError> {
         let seen = self.seen(partition);
         let mut updates = seen.source.subscribe();
         loop {
@@ -96,6 +96,14 @@ mod tests {
         }
 
         async fn set_applied(&self, _: Partition, _: &Applied) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        async fn rules_applied(&self, _: Partition) -> Result<Offset, StoreError> {
+            Ok(0)
+        }
+
+        async fn set_rules_applied(&self, _: Partition, _: Offset) -> Result<(), StoreError> {
             Ok(())
         }
     }

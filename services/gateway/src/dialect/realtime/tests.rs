@@ -1,0 +1,152 @@
+use std::sync::Arc;
+
+use access::{Principal, Scope};
+use journal::{Headers, Record, Topic};
+use schemas::event::{Presence, PresenceReason, Status};
+use schemas::{Body, Event};
+use serde_json::{Value, json};
+
+use super::conversation::Talk;
+use super::frames::Frames;
+use super::is_in_scope;
+use crate::dialect::conversation::{Action, Conversation, Moment};
+use crate::engine::LogRecord;
+use crate::subscription::{
+    Delivery, DeviceSet, Framing, KindSet, Selection, Start, Subscription, TenantScope, Told, Transport, View,
+};
+
+fn subscription() -> Subscription {
+    Subscription {
+        view: View::Events,
+        transport: Transport::WebSocket,
+        framing: Framing::Plain,
+        dialect: Arc::new(Frames),
+        selection: Selection {
+            tenant: TenantScope::One("t".into()),
+            devices: DeviceSet::Set(Arc::default()),
+            kinds: KindSet::NONE,
+            metrics: None,
+            filters: None,
+            told: Told::default(),
+        },
+        delivery: Delivery::Every,
+        every: None,
+        partitions: Vec::new(),
+        start: Start::live(0),
+        principal: Arc::new(Principal::system("tester")),
+        bound: false,
+        cursors: false,
+        chooses: true,
+    }
+}
+
+fn presence(status: Status, previous: Option<Status>) -> LogRecord {
+    let event = Event {
+        id: "e".into(),
+        tenant: "t".into(),
+        device: "d".into(),
+        occurred_at: 0,
+        received_at: 0,
+        claimed_at: None,
+        seq: None,
+        body: Body::Presence(Presence {
+            connected: None,
+            status: Some(status),
+            previous,
+            reason: PresenceReason::Report,
+            session: None,
+        }),
+    };
+    let record = Record {
+        offset: 0,
+        timestamp_ms: 0,
+        key: "t/d".into(),
+        value: Some(event.encode()),
+        headers: Headers::default(),
+    };
+    LogRecord::new(Topic::Events, 0, record)
+}
+
+fn said(actions: Vec<Action>) -> Vec<Value> {
+    actions
+        .into_iter()
+        .filter_map(|action| match action {
+            Action::Send(message) => serde_json::from_slice(&message.text).ok(),
+            Action::Select(_)
+            | Action::Choose { .. }
+            | Action::Ask(_)
+            | Action::Timer(_)
+            | Action::Close(_) => None,
+        })
+        .collect()
+}
+
+#[test]
+fn liveness_is_told_only_when_it_changes() {
+    let subscription = subscription();
+    let at = Moment {
+        now: 0,
+        subscription: &subscription,
+        devices_max: 3,
+        is_blocked: false,
+        cursor: None,
+    };
+    use Status::{Offline, Online, Stale};
+    let mut talk = Talk::default();
+    for (status, previous, told) in [
+        (Online, None, Some(true)),
+        (Online, None, None),
+        (Stale, Some(Online), Some(false)),
+        (Offline, Some(Stale), None),
+        (Offline, None, None),
+        (Online, Some(Offline), Some(true)),
+        (Online, Some(Online), None),
+    ] {
+        let said = said(talk.record(&presence(status, previous), &at));
+        let found = said.first().map(|frame| frame["payload"]["is_online"] == true);
+        assert_eq!(found, told, "{status:?} after {previous:?}");
+    }
+}
+
+#[test]
+fn more_devices_than_a_connection_may_have_are_an_error_and_change_nothing() {
+    let subscription = subscription();
+    let at = Moment {
+        now: 0,
+        subscription: &subscription,
+        devices_max: 3,
+        is_blocked: false,
+        cursor: None,
+    };
+    let message = json!({"type": "subscribe", "hardwareIds": ["a", "b", "c", "d"]});
+    let said = said(Talk::default().text(&message.to_string(), &at));
+    assert_eq!(said[0]["type"], "error");
+    assert_eq!(said.len(), 1);
+}
+
+#[test]
+fn a_user_without_a_list_of_devices_has_none() {
+    let mut user = Principal::system("user");
+    user.role = access::Role::User;
+    user.tenant = Some("t".into());
+    assert!(!is_in_scope(&user, "a"));
+    user.devices = Scope::Devices(Arc::new(["a".into()].into()));
+    assert!(is_in_scope(&user, "a") && !is_in_scope(&user, "b"));
+    user.role = access::Role::Admin;
+    user.devices = Scope::All;
+    assert!(is_in_scope(&user, "b"));
+}
+
+#[test]
+fn a_user_who_loses_the_list_of_devices_loses_those_that_were_chosen() {
+    use crate::dialect::Dialect as _;
+    let mut subscription = subscription();
+    let chosen = DeviceSet::Set(Arc::new(["a".into()].into()));
+    subscription.selection.devices = chosen.clone();
+    let mut user = Principal::system("user");
+    user.role = access::Role::User;
+    user.tenant = Some("t".into());
+    assert!(Frames.rescope(&subscription, &user).devices.is_empty());
+    user.devices = Scope::Devices(Arc::new(["b".into()].into()));
+    assert_eq!(Frames.rescope(&subscription, &user).devices, chosen);
+}
