@@ -16,14 +16,13 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use schemas::Kind;
 use serde_json::value::RawValue;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::Ingest;
 use crate::decompress::{DecompressError, Encoding, decompress};
 use crate::items::{BodyFault, Format, split};
-use crate::metrics::Metrics;
 use crate::outcome::{Answer, status};
 use crate::refused::{Refused, Sender};
+use crate::room::Held;
 use crate::sink::{Core, Source};
 
 const PATH: &str = "/v1/events";
@@ -58,39 +57,6 @@ struct WholeRefused {
     original: Bytes,
 }
 
-/// Room for a body, given back when dropped.
-struct Room {
-    semaphore: Arc<Semaphore>,
-    permit: Option<OwnedSemaphorePermit>,
-    metrics: Arc<Metrics>,
-    bytes: i64,
-}
-
-impl Room {
-    fn take(&mut self, bytes: usize) -> bool {
-        let Ok(permits) = u32::try_from(bytes.div_ceil(1_024)) else {
-            return false;
-        };
-        let Ok(permit) = Arc::clone(&self.semaphore).try_acquire_many_owned(permits) else {
-            return false;
-        };
-        match &mut self.permit {
-            Some(held) => held.merge(permit),
-            None => self.permit = Some(permit),
-        }
-        let bytes = bytes as i64;
-        self.bytes += bytes;
-        self.metrics.held_bytes.add(bytes);
-        true
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        self.metrics.held_bytes.sub(self.bytes);
-    }
-}
-
 impl Core {
     async fn answer(
         self: &Arc<Self>,
@@ -112,7 +78,7 @@ impl Core {
         let query = Query::parse(head.uri.query());
         let tenant = principal.resolve_tenant(query.get("tenant")?)?;
         let traceparent = traceparent(head);
-        let mut room = self.room();
+        let mut room = self.room.held(&tenant, &self.metrics);
         let items = match self.read(&head.headers, body, &mut room).await {
             Ok(items) => items,
             Err(refused) => {
@@ -145,21 +111,12 @@ impl Core {
         Ok(response)
     }
 
-    fn room(&self) -> Room {
-        Room {
-            semaphore: Arc::clone(&self.room),
-            permit: None,
-            metrics: Arc::clone(&self.metrics),
-            bytes: 0,
-        }
-    }
-
     /// Reads and takes apart a whole body: until that is done, nothing of it is appended.
     async fn read(
         self: &Arc<Self>,
         headers: &HeaderMap,
         body: Incoming,
-        room: &mut Room,
+        room: &mut Held,
     ) -> Result<Vec<Box<RawValue>>, WholeRefused> {
         let unread = |problem: Problem| WholeRefused {
             problem,
@@ -187,8 +144,8 @@ impl Core {
         if body.len() <= self.settings.inline_bytes_max && encoding == Encoding::Identity {
             return self.take_apart(format, encoding, body, room);
         }
-        // A copy of the room goes along, and comes back: it is held until the answer is known.
-        let mut lent = std::mem::replace(room, self.room());
+        // The room goes along, and comes back: it is held until the answer is known.
+        let mut lent = room.lend();
         let this = Arc::clone(self);
         let work = tokio::task::spawn_blocking(move || {
             let items = this.take_apart(format, encoding, body, &mut lent);
@@ -212,7 +169,7 @@ impl Core {
         format: Format,
         encoding: Encoding,
         body: Bytes,
-        room: &mut Room,
+        room: &mut Held,
     ) -> Result<Vec<Box<RawValue>>, WholeRefused> {
         let body = match encoding {
             Encoding::Identity => body,

@@ -14,6 +14,7 @@ mod metrics;
 mod outcome;
 mod rate;
 mod refused;
+mod room;
 mod settings;
 mod sink;
 

@@ -14,6 +14,8 @@ pub struct Settings {
     pub body_within: Duration,
     /// Bytes of all bodies that are held at once; beyond that requests are answered 503: 256 MiB.
     pub held_bytes_max: usize,
+    /// Those of one tenant: 128 MiB.
+    pub held_tenant_bytes_max: usize,
     /// Events in one request: 10,000.
     pub events_max: usize,
     /// Length of one event, as JSON: 256 KiB.
@@ -52,6 +54,7 @@ impl Default for Settings {
             body_bytes_max: 8 * MIB,
             body_within: Duration::from_secs(30),
             held_bytes_max: 256 * MIB,
+            held_tenant_bytes_max: 128 * MIB,
             events_max: 10_000,
             event_bytes_max: 256 * KIB,
             event: schemas::json::Limits::default(),

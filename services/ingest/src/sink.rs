@@ -9,7 +9,6 @@ use async_trait::async_trait;
 use journal::{Clock, Journal, Placement};
 use prometheus::Registry;
 use schemas::Micros;
-use tokio::sync::Semaphore;
 
 use crate::Settings;
 use crate::admission::{Admission, Admitted};
@@ -18,6 +17,7 @@ use crate::metrics::Metrics;
 use crate::outcome::{Sent, again, settle};
 use crate::rate::Rate;
 use crate::refused::{Refusals, Refused, Sender};
+use crate::room::Room;
 
 /// Ingest of one process: answers `POST /v1/events`, and takes events from other surfaces.
 pub struct Ingest {
@@ -33,8 +33,7 @@ pub(crate) struct Core {
     pub(crate) clock: Clock,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) refusals: Refusals,
-    /// Permits are KiB of bodies.
-    pub(crate) room: Arc<Semaphore>,
+    pub(crate) room: Arc<Room>,
     devices: Rate,
 }
 
@@ -70,7 +69,7 @@ impl Ingest {
         let appender = Arc::clone(&journal.appender);
         let core = Arc::new(Core {
             refusals: Refusals::new(&settings, appender, &journal.layout, Arc::clone(&metrics)),
-            room: Arc::new(Semaphore::new(settings.held_bytes_max / 1_024)),
+            room: Arc::new(Room::new(&settings)),
             devices: Rate::new(
                 settings.device_events_per_second,
                 settings.device_events_burst,

@@ -116,6 +116,22 @@ async fn a_changed_token_has_its_new_grants_under_the_old_secret() {
 }
 
 #[tokio::test]
+async fn of_two_changes_of_a_token_at_once_neither_takes_back_the_other() {
+    let world = World::new().await;
+    let full = r#"{"role":"user","tenant":"acme","devices":["a","b"],"permissions":["command"]}"#;
+    for _ in 0..20 {
+        let (id, credential) = world.token(&system(), full).await;
+        let system = system();
+        let change = |json: &'static str| world.administration.change_token(&system, &id, members(json));
+        let (fewer, none) = tokio::join!(change(r#"{"devices":["a"]}"#), change(r#"{"permissions":[]}"#));
+        assert!(fewer.is_ok() && none.is_ok());
+        let after = world.directory.authenticate(&credential, world.now()).unwrap();
+        assert!(!after.may_read("acme", "b") && !after.may_command("acme", "a"));
+    }
+    world.close().await;
+}
+
+#[tokio::test]
 async fn members_that_contradict_each_other_are_refused() {
     let world = World::new().await;
     let wrong = [

@@ -50,7 +50,8 @@ impl Default for FrontDoorSettings {
             refusals_max: 1_024,
             refusal_timeout: Duration::from_secs(2),
             retry_refused: (Duration::from_secs(5), Duration::from_secs(30)),
-            head_bytes_max: 256 << 10,
+            // A target may have 64 KiB.
+            head_bytes_max: 96 << 10,
             headers_max: 100,
             head_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),

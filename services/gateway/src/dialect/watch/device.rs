@@ -66,7 +66,8 @@ struct Message {
     payload: Value,
 }
 
-/// Reads a message; `None` for one that says nothing: a ping, or no message of this dialect.
+/// Reads a message; `None` for one that says nothing: a ping, which keeps the connection and is no sign of life in the
+/// log, or no message of this dialect.
 fn read(text: &str) -> Option<Said> {
     let message: Message = serde_json::from_str(text).ok()?;
     let nothing = Map::new();

@@ -30,7 +30,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     size!(
         "http-head-bytes-max",
-        "256KiB",
+        "96KiB",
         "A request's head, bytes",
         front_door.head_bytes_max
     ),

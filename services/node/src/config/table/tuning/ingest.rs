@@ -22,6 +22,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Bytes of all bodies that are held at once; beyond that requests are answered 503",
         ingest.held_bytes_max
     ),
+    size!(
+        "ingest-held-tenant-bytes-max",
+        "128MiB",
+        "Those of one tenant",
+        ingest.held_tenant_bytes_max
+    ),
     count!(
         "ingest-events-max",
         "10000",
