@@ -305,6 +305,6 @@ async fn a_device_that_comes_to_another_gateway_leaves_the_first() {
     becomes(&world.admin, &later, "delivered").await;
     let document = world.admin.get("/v1/devices/bus").await.json;
     assert_eq!(document["connected"], true);
-    other.drain().await;
+    other.end().await;
     world.end().await;
 }

@@ -202,7 +202,7 @@ async fn a_write_that_is_not_applied_in_time_is_a_504() {
             .await;
         assert_eq!(read.status, status, "{parameters}: {}", read.text);
     }
-    node.drain().await;
+    node.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -51,7 +51,7 @@ impl Pair {
     }
 
     pub(crate) async fn end(self) {
-        self.tight.drain().await;
-        self.roomy.drain().await;
+        self.tight.end().await;
+        self.roomy.end().await;
     }
 }

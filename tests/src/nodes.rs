@@ -18,8 +18,10 @@ use crate::api::Api;
 
 /// The `system` credential of every test node.
 pub const ADMIN_TOKEN: &str = "test-admin-token-of-at-least-32-characters";
-/// Longest end of a test node.
+/// Longest end of a test node whose data is used further, or whose streams are watched.
 const DRAIN: Duration = Duration::from_secs(10);
+/// The same of one that nobody looks at any more: streams end over a part of it, however few there are.
+const END: Duration = Duration::from_secs(1);
 
 /// A running node.
 pub struct Running {
@@ -170,9 +172,18 @@ impl Running {
     }
 
     /// Ends it gracefully.
-    pub async fn drain(mut self) {
+    pub async fn drain(self) {
+        self.end_within(DRAIN).await;
+    }
+
+    /// Ends it when the test has seen what it is about.
+    pub async fn end(self) {
+        self.end_within(END).await;
+    }
+
+    async fn end_within(mut self, deadline: Duration) {
         if let Some(node) = self.node.take() {
-            node.drain(DRAIN).await;
+            node.drain(deadline).await;
         }
     }
 }

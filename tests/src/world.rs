@@ -114,7 +114,7 @@ impl World {
 
     /// Ends the node.
     pub async fn end(self) {
-        self.node.drain().await;
+        self.node.end().await;
     }
 }
 
