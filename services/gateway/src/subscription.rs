@@ -105,7 +105,7 @@ impl TenantScope {
 }
 
 /// Devices that a stream covers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum DeviceSet {
     /// Every device.
     All,

@@ -11,7 +11,7 @@ use super::record::LogRecord;
 use super::sse::Block;
 use super::ws;
 use crate::dialect::{Control, Dialect, Item, Look, Message};
-use crate::subscription::{Carriage, Selection, Transport};
+use crate::subscription::{Carriage, Transport};
 
 /// A data frame; `None` when the dialect does not show the item.
 pub(crate) fn data(
@@ -137,8 +137,8 @@ pub(crate) enum Shown {
 }
 
 /// Applies a metric filter: telemetry keeps the chosen paths and what lies below them.
-pub(crate) fn reduce(record: &LogRecord, selection: &Selection) -> Shown {
-    let Some(metrics) = &selection.metrics else {
+pub(crate) fn reduce(record: &LogRecord, metrics: Option<&BTreeSet<Box<str>>>) -> Shown {
+    let Some(metrics) = metrics else {
         return Shown::Whole;
     };
     if record.topic != Topic::Events || record.kind != Some(Kind::Telemetry) {
@@ -171,8 +171,7 @@ pub(crate) fn reduce(record: &LogRecord, selection: &Selection) -> Shown {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-    use std::sync::Arc;
+    use std::collections::BTreeMap;
 
     use journal::{Headers, Record};
     use schemas::event::Telemetry;
@@ -180,7 +179,7 @@ mod tests {
 
     use super::*;
     use crate::dialect::native::Native;
-    use crate::subscription::{DeviceSet, Framing, KindSet, TenantScope, Told};
+    use crate::subscription::Framing;
 
     const SSE: Carriage = Carriage {
         transport: Transport::Sse,
@@ -219,21 +218,9 @@ mod tests {
     }
 
     fn shown(fields: &[&str], metrics: &[&str]) -> Option<Vec<String>> {
-        let selection = Selection {
-            tenant: TenantScope::All,
-            devices: DeviceSet::All,
-            kinds: KindSet::ALL,
-            metrics: Some(Arc::new(
-                metrics
-                    .iter()
-                    .map(|path| Box::from(*path))
-                    .collect::<BTreeSet<_>>(),
-            )),
-            filters: None,
-            told: Told::default(),
-        };
+        let metrics: BTreeSet<Box<str>> = metrics.iter().map(|path| Box::from(*path)).collect();
         let record = telemetry(fields);
-        let event = match reduce(&record, &selection) {
+        let event = match reduce(&record, Some(&metrics)) {
             Shown::Whole => record.event()?.clone(),
             Shown::Reduced(event) => *event,
             Shown::Nothing => return None,

@@ -156,7 +156,7 @@ impl Group {
 
 /// A dense set; its positions are kept only once searching the list would be slow.
 #[derive(Default)]
-pub(super) struct Slots {
+pub(crate) struct Slots {
     list: Vec<Slot>,
     places: Option<FxHashMap<Slot, u32>>,
 }
@@ -165,15 +165,15 @@ pub(super) struct Slots {
 const SEARCHED_MAX: usize = 32;
 
 impl Slots {
-    pub(super) fn list(&self) -> &[Slot] {
+    pub(crate) fn list(&self) -> &[Slot] {
         &self.list
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    pub(super) fn insert(&mut self, slot: Slot) {
+    pub(crate) fn insert(&mut self, slot: Slot) {
         if self.list.len() == SEARCHED_MAX && self.places.is_none() {
             self.places = Some(
                 (0..)
@@ -188,7 +188,7 @@ impl Slots {
         self.list.push(slot);
     }
 
-    pub(super) fn remove(&mut self, slot: Slot) {
+    pub(crate) fn remove(&mut self, slot: Slot) {
         let place = match &mut self.places {
             Some(places) => places.remove(&slot).map(|place| place as usize),
             None => self.list.iter().position(|other| *other == slot),

@@ -43,6 +43,11 @@ impl<K: Hash + Eq + Clone, V> Interner<K, V> {
         id
     }
 
+    /// The value under a number, if anybody uses it.
+    pub(crate) fn get_mut(&mut self, id: Id) -> Option<&mut V> {
+        Some(&mut self.values.get_mut(id as usize)?.value)
+    }
+
     /// Counts one user less; gives the value back with the last.
     pub(crate) fn release(&mut self, id: Id) -> Option<V> {
         let counted = self.values.get_mut(id as usize)?;

@@ -14,6 +14,7 @@ mod resets;
 mod scope;
 mod skip;
 mod snapshot;
+mod step;
 mod talk;
 mod timers;
 

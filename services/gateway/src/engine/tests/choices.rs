@@ -145,7 +145,9 @@ proptest! {
         devices_max in 1..6_usize, ring_bytes_max in 0..20_000_usize, apart in 0..15_u64, seed in 0..1_000_u64,
         ops in prop::collection::vec(op(), 1..50),
     ) {
-        let settings = Settings { latest_devices_max: devices_max, ring_bytes_max, ..small() };
+        // Choices are timers here, which fire with a tick and a step of delay: all of them come within the pause.
+        let choice_pause = Duration::from_millis(500);
+        let settings = Settings { latest_devices_max: devices_max, ring_bytes_max, choice_pause, ..small() };
         run(scenario(settings, Duration::from_millis(apart), seed, true, ops));
     }
 

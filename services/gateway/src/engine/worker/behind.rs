@@ -242,7 +242,7 @@ impl<W: Wire> Connection<W> {
             return latest.offer(record, outcome, &self.subscription.selection);
         }
         let cursor = hub.cursor(self.set, &behind.places, self.subscription.start.time_ms, None);
-        if let Some(frame) = hub.frame(&self.subscription, self.form, record, outcome, &cursor) {
+        if let Some(frame) = hub.frame(self.form, record, outcome, &cursor) {
             left.bytes = left.bytes.saturating_sub(frame.len());
             hub.env.metrics.frames.inc();
             self.out.push(frame, u32::try_from(mark).unwrap_or(u32::MAX - 1));

@@ -8,6 +8,7 @@ use super::connection::Connection;
 use super::hub::Hub;
 use super::input::too_many_devices;
 use super::output::Wire;
+use super::step::Step;
 use crate::engine::filtered::Outcome;
 use crate::subscription::{DeviceSet, Selection};
 
@@ -51,12 +52,16 @@ impl<W: Wire> Connection<W> {
     }
 
     fn relist(&mut self, hub: &mut Hub, come: Devices, gone: Devices) {
+        self.step_out(hub);
+        let is_alone = self.step == Step::Alone;
         let slot = self.token.slot;
         let scope = &self.subscription.principal.devices;
         let (come, gone) = (Arc::new(come), Arc::new(gone));
         let come_within = DeviceSet::Set(Arc::clone(&come)).within(scope);
         let gone_within = DeviceSet::Set(Arc::clone(&gone)).within(scope);
-        hub.delist(&self.subscription, &gone_within, None, slot);
+        if is_alone {
+            hub.delist(&self.subscription, &gone_within, None, slot);
+        }
         let asked = std::mem::replace(&mut self.subscription.selection.devices, DeviceSet::All);
         let left = std::mem::replace(&mut self.devices, DeviceSet::All);
         if is_same(&asked, &left) {
@@ -72,7 +77,9 @@ impl<W: Wire> Connection<W> {
                 (DeviceSet::All, _) | (_, DeviceSet::All) => left,
             };
         }
-        hub.enlist(&self.subscription, &come_within, None, slot);
+        if is_alone {
+            hub.enlist(&self.subscription, &come_within, None, slot);
+        }
         if !gone.is_empty() {
             self.forget_pending();
         }

@@ -17,6 +17,7 @@ use super::output::{Output, Wire};
 use super::owed::Owed;
 use super::skip::Skip;
 use super::snapshot::Snapshot;
+use super::step::Step;
 use super::talk::Talk;
 use crate::dialect::{Control, Conversation, Ending};
 use crate::engine::filtered::Outcome;
@@ -64,6 +65,8 @@ pub(crate) struct Connection<W> {
     pub(crate) devices: DeviceSet,
     /// Numbers of the selection's filters.
     pub(crate) filters: Option<Box<[Id]>>,
+    /// How it finds its records while it is live.
+    pub(crate) step: Step,
     pub(crate) set: Id,
     pub(crate) form: Id,
     pub(crate) out: Output,
@@ -115,7 +118,6 @@ impl<W: Wire> Connection<W> {
             .filters
             .as_ref()
             .map(|filters| hub.filters.acquire(filters));
-        hub.enlist(&subscription, &devices, filters.as_deref(), token.slot);
         let latest =
             (subscription.delivery == Delivery::Latest).then(|| Box::new(Latest::new(subscription.every)));
         let mut connection = Self {
@@ -124,6 +126,7 @@ impl<W: Wire> Connection<W> {
             subscription: Box::new(subscription),
             devices,
             filters,
+            step: Step::Out,
             set,
             form,
             out: Output::default(),
@@ -219,7 +222,10 @@ impl<W: Wire> Connection<W> {
         }
     }
 
-    pub(crate) fn set_mode(&mut self, hub: &Hub, mode: Mode) {
+    pub(crate) fn set_mode(&mut self, hub: &mut Hub, mode: Mode) {
+        if !matches!(mode, Mode::Live) {
+            self.step_out(hub);
+        }
         let was = matches!(self.mode, Mode::Behind(_) | Mode::Snapshot(_));
         let is = matches!(mode, Mode::Behind(_) | Mode::Snapshot(_));
         hub.env.metrics.behind.add(i64::from(is) - i64::from(was));
@@ -294,7 +300,7 @@ impl<W: Wire> Connection<W> {
         if self.out.blocked {
             return self.fall_behind(hub, mark);
         }
-        if let Some(frame) = hub.live_frame(&self.subscription, self.form, self.set, record, outcome) {
+        if let Some(frame) = hub.live_frame(self.form, self.set, record, outcome) {
             self.out.push(frame, u32::try_from(mark).unwrap_or(u32::MAX - 1));
             hub.env.metrics.frames.inc();
             if self.out.bytes() > hub.settings().turn_bytes_max {
@@ -329,7 +335,7 @@ impl<W: Wire> Connection<W> {
         }
     }
 
-    fn fall_behind(&mut self, hub: &mut Hub, mark: usize) {
+    pub(crate) fn fall_behind(&mut self, hub: &mut Hub, mark: usize) {
         hub.env.metrics.fell_behind.inc();
         if let Some(skip) = &mut self.skip {
             skip.take_back();
@@ -370,7 +376,7 @@ impl<W: Wire> Connection<W> {
     }
 
     /// Something went out: the next keep-alive is due later.
-    fn touch(&mut self, hub: &mut Hub) {
+    pub(crate) fn touch(&mut self, hub: &mut Hub) {
         let settings = hub.settings();
         let after = self.subscription.dialect.keep_alive(self.subscription.transport);
         let after_ms = millis(after.unwrap_or(settings.keep_alive));
@@ -429,13 +435,8 @@ impl<W: Wire> Connection<W> {
     /// Gives back what it shares with others.
     pub(crate) fn release(mut self, hub: &mut Hub) {
         self.set_mode(hub, Mode::Ended);
+        self.leave(hub);
         let filters = self.filters.take();
-        hub.delist(
-            &self.subscription,
-            &self.devices,
-            filters.as_deref(),
-            self.token.slot,
-        );
         hub.filters.release(filters.as_deref().unwrap_or_default());
         hub.release_set(self.set);
         hub.forms.release(self.form);

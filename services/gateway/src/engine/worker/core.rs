@@ -15,6 +15,7 @@ use super::output::Wire;
 use crate::engine::blocks::BlockAnswer;
 use crate::engine::filtered::Outcome;
 use crate::engine::index::Slot;
+use crate::engine::intern::Id;
 use crate::engine::lookups::LookupAnswer;
 use crate::engine::mailbox::{BlockKey, Mailbox, Reply};
 use crate::engine::{Adoption, Reading, Token};
@@ -30,6 +31,8 @@ pub(crate) struct Core<W> {
     dirty: Vec<Token>,
     changed: Vec<usize>,
     wanted: Vec<Slot>,
+    cohorts: Vec<Id>,
+    members: Vec<Slot>,
     judged: Vec<(Slot, Outcome)>,
     scratch: Box<[u8]>,
     /// The walk over all connections that is under way.
@@ -73,6 +76,8 @@ impl<W: Wire> Core<W> {
             dirty: Vec::new(),
             changed: Vec::new(),
             wanted: Vec::new(),
+            cohorts: Vec::new(),
+            members: Vec::new(),
             judged: Vec::new(),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             walk: None,
@@ -151,6 +156,7 @@ impl<W: Wire> Core<W> {
         if connection.out.gone && !matches!(connection.mode, Mode::Ended) {
             connection.settle(&mut self.hub);
         }
+        connection.step_in(&mut self.hub);
         if connection.is_over(&self.hub) {
             let connection = self.connections.remove(index);
             connection.release(&mut self.hub);

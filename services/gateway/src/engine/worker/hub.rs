@@ -1,6 +1,7 @@
 //! What the connections of one worker share: feeds and the worker's positions in them, sets of
 //! partitions, forms of frames, the index, queues of what to do, timers.
 
+mod cohorts;
 mod sets;
 
 use std::collections::VecDeque;
@@ -29,6 +30,8 @@ use crate::engine::wheel::Wheel;
 use crate::engine::{Access, Token};
 use crate::settings::Settings;
 use crate::subscription::{Carriage, DeviceSet, KindSet, LiveEnds, Subscription, View};
+pub(crate) use cohorts::Queued;
+use cohorts::{Cohort, Cohorts, Shared};
 
 /// What every worker of an engine is given.
 pub(crate) struct Environment {
@@ -101,8 +104,11 @@ pub(crate) struct Hub {
     feed_of: FxHashMap<(Topic, Partition), usize>,
     pub(crate) sets: Interner<(Topic, Box<[Partition]>), Set>,
     pub(crate) forms: Interner<(&'static str, Carriage, View, Metric), Form>,
+    /// Streams that find their records alone.
     events: Index,
     devices: Index,
+    pub(crate) cohorts: Interner<Shared, Cohort>,
+    pub(crate) cohort_index: Cohorts,
     /// Streams with filters, which are on view `devices`.
     pub(crate) filters: FilterBook,
     /// Moves of the worker's positions in this turn.
@@ -138,6 +144,8 @@ impl Hub {
             forms: Interner::new(),
             events: Index::default(),
             devices: Index::default(),
+            cohorts: Interner::new(),
+            cohort_index: Cohorts::default(),
             steps: Vec::new(),
             sequence: 0,
             shared: FxHashMap::default(),

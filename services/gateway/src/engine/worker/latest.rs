@@ -86,7 +86,10 @@ impl Latest {
     /// Takes a record in the place of what was pending under its key.
     pub(crate) fn offer(&mut self, record: &Arc<LogRecord>, outcome: Outcome, selection: &Selection) {
         let is_filtered = selection.filters.is_some();
-        if matches!(frames::reduce(record, selection), Shown::Nothing) {
+        if matches!(
+            frames::reduce(record, selection.metrics.as_deref()),
+            Shown::Nothing
+        ) {
             return;
         }
         let key = key(record);
@@ -201,7 +204,10 @@ impl Latest {
         for mut entry in queue {
             let first = held.get_mut(&entry.partition).and_then(VecDeque::pop_front);
             let is_wanted = entry.retain(|record| {
-                let is_shown = !matches!(frames::reduce(record, selection), Shown::Nothing);
+                let is_shown = !matches!(
+                    frames::reduce(record, selection.metrics.as_deref()),
+                    Shown::Nothing
+                );
                 wanted(record).filter(|_| is_shown)
             });
             if !is_wanted {
@@ -273,7 +279,7 @@ impl<W: Wire> Connection<W> {
 
     fn latest_frame(&self, hub: &Hub, part: &Part<'_>, cursor: &str) -> Option<Bytes> {
         let (Some(merged), Some(change)) = (part.merged, part.record.change()) else {
-            return hub.frame(&self.subscription, self.form, part.record, part.outcome, cursor);
+            return hub.frame(self.form, part.record, part.outcome, cursor);
         };
         let mut change = change.clone();
         change.changed = merged.changed.iter().cloned().collect();

@@ -9,6 +9,7 @@ use super::behind::Behind;
 use super::connection::{Connection, Mode};
 use super::hub::Hub;
 use super::output::Wire;
+use super::step::Step;
 use crate::dialect::Ending;
 use crate::engine::ring::Place;
 use crate::subscription::{DeviceSet, Selection};
@@ -78,7 +79,11 @@ impl<W: Wire> Connection<W> {
         } else {
             (self.devices.clone(), devices.clone())
         };
-        hub.delist(&self.subscription, &gone, self.filters.as_deref(), slot);
+        self.step_out(hub);
+        let is_alone = self.step == Step::Alone;
+        if is_alone {
+            hub.delist(&self.subscription, &gone, self.filters.as_deref(), slot);
+        }
         self.devices = devices;
 
         let layout = &hub.env.layout;
@@ -88,7 +93,9 @@ impl<W: Wire> Connection<W> {
             .touched(&selection, &principal.devices, layout, &spread);
         self.subscription.selection = selection;
         self.subscription.principal = principal;
-        hub.enlist(&self.subscription, &come, filters.as_deref(), slot);
+        if is_alone {
+            hub.enlist(&self.subscription, &come, filters.as_deref(), slot);
+        }
         let old = std::mem::replace(&mut self.filters, filters);
         hub.filters.release(old.as_deref().unwrap_or_default());
         let form = hub.acquire_form(&self.subscription);

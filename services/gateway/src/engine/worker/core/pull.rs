@@ -7,6 +7,7 @@ use journal::Topic;
 use super::Core;
 use crate::engine::filtered::Outcome;
 use crate::engine::index::Slot;
+use crate::engine::intern::Id;
 use crate::engine::record::{Chunk, LogRecord};
 use crate::engine::ring::Place;
 use crate::engine::tails::Pulled;
@@ -102,6 +103,7 @@ impl<W: Wire> Core<W> {
             };
             self.hub.step(number, place);
             self.hub.begin_record();
+            self.queue(record, mark);
             let mut wanted = std::mem::take(&mut self.wanted);
             let index = self.hub.index_of(record.topic);
             index.find(record.tenant(), record.device(), record.kind, &mut wanted);
@@ -126,6 +128,53 @@ impl<W: Wire> Core<W> {
         }
     }
 
+    /// Queues a record for the cohorts that show it.
+    fn queue(&mut self, record: &LogRecord, mark: usize) {
+        let mut cohorts = std::mem::take(&mut self.cohorts);
+        self.hub.cohort_index.find(record, &mut cohorts);
+        for cohort in cohorts.drain(..) {
+            if self.hub.queue(cohort, record, mark) {
+                self.write_cohort(cohort);
+            }
+        }
+        self.cohorts = cohorts;
+    }
+
+    /// Writes what is queued for a cohort to each of its streams.
+    fn write_cohort(&mut self, cohort: Id) {
+        let mut members = std::mem::take(&mut self.members);
+        members.clear();
+        let queued = self.hub.take_queued(cohort, &mut members);
+        let joined = match &*queued {
+            [] => return self.members = members,
+            [one] => one.frame.clone(),
+            all => all
+                .iter()
+                .map(|one| &*one.frame)
+                .collect::<Vec<_>>()
+                .concat()
+                .into(),
+        };
+        let mut bytes = 0;
+        for slot in &members {
+            let Some(connection) = self.connections.get_mut(*slot as usize) else {
+                continue;
+            };
+            let written = connection.write_joined(&mut self.hub, &joined);
+            bytes += written;
+            if written < joined.len() {
+                let token = connection.token;
+                self.with(token, |connection, hub| {
+                    connection.write_rest(hub, &queued, written)
+                });
+            }
+        }
+        self.hub.env.metrics.bytes.inc_by(bytes as u64);
+        let frames = queued.len() * members.len();
+        self.hub.env.metrics.frames.inc_by(frames as u64);
+        self.members = members;
+    }
+
     fn show(&mut self, slot: Slot, record: &Arc<LogRecord>, outcome: Outcome, mark: usize) {
         let Some(connection) = self.connections.get_mut(slot as usize) else {
             return;
@@ -141,6 +190,10 @@ impl<W: Wire> Core<W> {
 
     /// Writes what live streams were shown. After this the moves of the turn are final.
     fn end_records(&mut self) {
+        // First: a stream that joins a cohort has shown what is queued for it.
+        for cohort in self.hub.dirty_cohorts() {
+            self.write_cohort(cohort);
+        }
         for token in std::mem::take(&mut self.dirty) {
             self.with(token, |connection, hub| {
                 connection.is_dirty = false;

@@ -130,7 +130,6 @@ impl Hub {
     /// The frame of a record for whoever is live on `set`: made once, shared by all of one form.
     pub(crate) fn live_frame(
         &mut self,
-        subscription: &Subscription,
         form: Id,
         set: Id,
         record: &LogRecord,
@@ -140,7 +139,7 @@ impl Hub {
             return frame.clone();
         }
         let cursor = self.live_cursor(set);
-        let frame = self.frame(subscription, form, record, outcome, &cursor);
+        let frame = self.frame(form, record, outcome, &cursor);
         self.shared.insert((form, set, outcome), frame.clone());
         frame
     }
@@ -148,7 +147,6 @@ impl Hub {
     /// The frame of a record with a cursor of its own.
     pub(crate) fn frame(
         &self,
-        subscription: &Subscription,
         form: Id,
         record: &LogRecord,
         outcome: Outcome,
@@ -161,7 +159,7 @@ impl Hub {
         if !form.reduced {
             return form.data(Item::Record(record), cursor);
         }
-        match frames::reduce(record, &subscription.selection) {
+        match frames::reduce(record, form.metrics.as_deref()) {
             Shown::Whole => form.data(Item::Record(record), cursor),
             Shown::Reduced(event) => form.data(Item::Event(&event), cursor),
             Shown::Nothing => None,

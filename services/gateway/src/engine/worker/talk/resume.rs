@@ -163,7 +163,7 @@ impl<W: Wire> Connection<W> {
 
     /// Takes the stream's positions in these partitions back to where it started, so that nothing is read before
     /// the choices that come together are made; answers where it stood in those partitions.
-    fn go_back(&mut self, hub: &Hub, back: &[Partition]) -> Vec<(Partition, Offset)> {
+    fn go_back(&mut self, hub: &mut Hub, back: &[Partition]) -> Vec<(Partition, Offset)> {
         let mut moved = Vec::new();
         let mut places = match &self.mode {
             Mode::Live => hub.places_before(self.set, usize::MAX),
