@@ -24,8 +24,11 @@ mod document;
 mod event;
 mod fields;
 mod json_text;
+mod line;
 mod location;
 mod rejected;
+
+pub use line::write_event_frame;
 
 /// Why bytes are no value of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

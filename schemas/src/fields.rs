@@ -4,6 +4,7 @@
 //! inside a name is escaped with a backslash, and the way out nests again. Arrays and empty objects
 //! are kept as JSON text.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -13,6 +14,8 @@ use crate::token;
 mod flatten;
 mod nest;
 mod path;
+
+pub(crate) use nest::write_nested;
 
 pub use flatten::{FlattenError, FlattenLimits};
 pub use path::{ancestors, escape, is_descendant, segments, unescape};
@@ -82,6 +85,33 @@ impl Scalar {
 
     /// Writes the JSON that it stands for.
     pub fn write_json(&self, out: &mut Vec<u8>) {
+        self.borrowed().write_json(out);
+    }
+
+    pub(crate) fn borrowed(&self) -> ScalarRef<'_> {
+        match self {
+            Self::Null => ScalarRef::Null,
+            Self::Boolean(value) => ScalarRef::Boolean(*value),
+            Self::Integer(value) => ScalarRef::Integer(*value),
+            Self::Number(value) => ScalarRef::Number(*value),
+            Self::String(text) => ScalarRef::String(text),
+            Self::Json(text) => ScalarRef::Json(Cow::Borrowed(text)),
+        }
+    }
+}
+
+/// A [`Scalar`] that is somebody else's.
+pub(crate) enum ScalarRef<'a> {
+    Null,
+    Boolean(bool),
+    Integer(i64),
+    Number(f64),
+    String(&'a str),
+    Json(Cow<'a, str>),
+}
+
+impl ScalarRef<'_> {
+    pub(crate) fn write_json(&self, out: &mut Vec<u8>) {
         match self {
             Self::Null => out.extend_from_slice(b"null"),
             Self::Boolean(value) => token::boolean(*value, out),
@@ -89,6 +119,19 @@ impl Scalar {
             Self::Number(value) => token::number(*value, out),
             Self::String(text) => token::string(text, out),
             Self::Json(text) => out.extend_from_slice(text.as_bytes()),
+        }
+    }
+}
+
+impl From<ScalarRef<'_>> for Scalar {
+    fn from(value: ScalarRef<'_>) -> Self {
+        match value {
+            ScalarRef::Null => Self::Null,
+            ScalarRef::Boolean(value) => Self::Boolean(value),
+            ScalarRef::Integer(value) => Self::Integer(value),
+            ScalarRef::Number(value) => Self::Number(value),
+            ScalarRef::String(text) => Self::String(text.into()),
+            ScalarRef::Json(text) => Self::Json(text.into()),
         }
     }
 }

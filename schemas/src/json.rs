@@ -19,6 +19,7 @@ pub use document::{
     write_lock, write_merged_document,
 };
 pub use event::write_event;
+pub(crate) use event::{Head, write_telemetry};
 pub use hardware::hardware_entity;
 pub use mask::{MASK, SEALED, masked, replace_secrets, sealed};
 pub use members::InvalidEvent;

@@ -10,6 +10,7 @@ use serde::ser::{SerializeMap, SerializeSeq, SerializeStruct};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::{DecodeError, finite, json_text};
+use crate::fields::ScalarRef;
 use crate::{Fields, Scalar};
 
 /// The record `Fields`. Borrowed on the way out, owned on the way in.
@@ -117,7 +118,21 @@ impl Serialize for Removed<'_> {
 
 impl<'de> Deserialize<'de> for FieldsRecord<'_> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_struct("Fields", &MEMBERS, FieldsVisitor)
+        let PathsRecord(paths) = PathsRecord::deserialize(deserializer)?;
+        let fields = paths
+            .into_iter()
+            .map(|(path, value)| (path.into(), Scalar::from(value)));
+        Ok(Self(Cow::Owned(Fields(fields.collect()))))
+    }
+}
+
+/// The record `Fields` as it is read, by path, each once: what is only passed on is copied nowhere.
+#[derive(Default)]
+pub(super) struct PathsRecord<'a>(pub(super) Vec<(&'a str, ScalarRef<'a>)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for PathsRecord<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_struct("Fields", &MEMBERS, PathsVisitor(PhantomData))
     }
 }
 
@@ -134,19 +149,19 @@ enum Member {
     Other,
 }
 
-struct FieldsVisitor;
+struct PathsVisitor<'a>(PhantomData<&'a str>);
 
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = FieldsRecord<'static>;
+impl<'de: 'a, 'a> Visitor<'de> for PathsVisitor<'a> {
+    type Value = PathsRecord<'a>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a record of typed maps")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut record: A) -> Result<Self::Value, A::Error> {
-        let mut fields = BTreeMap::new();
+        let mut paths: Vec<(&'de str, ScalarRef<'de>)> = Vec::new();
         while let Some(member) = record.next_key::<Member>()? {
-            let into = &mut fields;
+            let into = &mut paths;
             match member {
                 Member::Integers => record.next_value_seed(MapInto::<i64>::new(into))?,
                 Member::Numbers => record.next_value_seed(MapInto::<f64>::new(into))?,
@@ -159,34 +174,43 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                 }
             }
         }
-        Ok(FieldsRecord(Cow::Owned(Fields(fields))))
+        // Other writers may put a path into two of the maps: the last one holds.
+        paths.sort_by_key(|(path, _)| *path);
+        paths.dedup_by(|later, kept| {
+            let is_same = later.0 == kept.0;
+            if is_same {
+                std::mem::swap(later, kept);
+            }
+            is_same
+        });
+        Ok(PathsRecord(paths))
     }
 }
 
 /// A value of one of the typed maps.
 trait MapValue<'de>: Deserialize<'de> {
-    fn into_scalar(self) -> Result<Scalar, String>;
+    fn into_scalar(self) -> Result<ScalarRef<'de>, String>;
 }
 
-impl MapValue<'_> for i64 {
-    fn into_scalar(self) -> Result<Scalar, String> {
-        Ok(Scalar::Integer(self))
+impl<'de> MapValue<'de> for i64 {
+    fn into_scalar(self) -> Result<ScalarRef<'de>, String> {
+        Ok(ScalarRef::Integer(self))
     }
 }
 
-impl MapValue<'_> for f64 {
-    fn into_scalar(self) -> Result<Scalar, String> {
+impl<'de> MapValue<'de> for f64 {
+    fn into_scalar(self) -> Result<ScalarRef<'de>, String> {
         if self.is_finite() {
-            Ok(Scalar::Number(self))
+            Ok(ScalarRef::Number(self))
         } else {
             Err(format!("{self} is not finite"))
         }
     }
 }
 
-impl MapValue<'_> for bool {
-    fn into_scalar(self) -> Result<Scalar, String> {
-        Ok(Scalar::Boolean(self))
+impl<'de> MapValue<'de> for bool {
+    fn into_scalar(self) -> Result<ScalarRef<'de>, String> {
+        Ok(ScalarRef::Boolean(self))
     }
 }
 
@@ -195,8 +219,8 @@ impl MapValue<'_> for bool {
 struct Text<'a>(&'a str);
 
 impl<'de> MapValue<'de> for Text<'de> {
-    fn into_scalar(self) -> Result<Scalar, String> {
-        Ok(Scalar::String(self.0.into()))
+    fn into_scalar(self) -> Result<ScalarRef<'de>, String> {
+        Ok(ScalarRef::String(self.0))
     }
 }
 
@@ -205,28 +229,30 @@ impl<'de> MapValue<'de> for Text<'de> {
 struct Json<'a>(&'a str);
 
 impl<'de> MapValue<'de> for Json<'de> {
-    fn into_scalar(self) -> Result<Scalar, String> {
+    fn into_scalar(self) -> Result<ScalarRef<'de>, String> {
         json_text::compact(self.0)
-            .map(|text| Scalar::Json(text.into()))
+            .map(ScalarRef::Json)
             .map_err(|error| format!("not JSON text: {error}"))
     }
 }
 
-struct MapInto<'a, T> {
-    fields: &'a mut BTreeMap<Box<str>, Scalar>,
+type Paths<'de> = Vec<(&'de str, ScalarRef<'de>)>;
+
+struct MapInto<'a, 'de, T> {
+    paths: &'a mut Paths<'de>,
     of: PhantomData<T>,
 }
 
-impl<'a, T> MapInto<'a, T> {
-    const fn new(fields: &'a mut BTreeMap<Box<str>, Scalar>) -> Self {
+impl<'a, 'de, T> MapInto<'a, 'de, T> {
+    const fn new(paths: &'a mut Paths<'de>) -> Self {
         Self {
-            fields,
+            paths,
             of: PhantomData,
         }
     }
 }
 
-impl<'de, T: MapValue<'de>> DeserializeSeed<'de> for MapInto<'_, T> {
+impl<'de, T: MapValue<'de>> DeserializeSeed<'de> for MapInto<'_, 'de, T> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -234,7 +260,7 @@ impl<'de, T: MapValue<'de>> DeserializeSeed<'de> for MapInto<'_, T> {
     }
 }
 
-impl<'de, T: MapValue<'de>> Visitor<'de> for MapInto<'_, T> {
+impl<'de, T: MapValue<'de>> Visitor<'de> for MapInto<'_, 'de, T> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -246,15 +272,15 @@ impl<'de, T: MapValue<'de>> Visitor<'de> for MapInto<'_, T> {
             let value = value
                 .into_scalar()
                 .map_err(|reason| A::Error::custom(format!("{path}: {reason}")))?;
-            self.fields.insert(path.into(), value);
+            self.paths.push((path, value));
         }
         Ok(())
     }
 }
 
-struct RemovedInto<'a>(&'a mut BTreeMap<Box<str>, Scalar>);
+struct RemovedInto<'a, 'de>(&'a mut Paths<'de>);
 
-impl<'de> DeserializeSeed<'de> for RemovedInto<'_> {
+impl<'de> DeserializeSeed<'de> for RemovedInto<'_, 'de> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -262,7 +288,7 @@ impl<'de> DeserializeSeed<'de> for RemovedInto<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for RemovedInto<'_> {
+impl<'de> Visitor<'de> for RemovedInto<'_, 'de> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -271,7 +297,7 @@ impl<'de> Visitor<'de> for RemovedInto<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut paths: A) -> Result<(), A::Error> {
         while let Some(path) = paths.next_element::<&str>()? {
-            self.0.insert(path.into(), Scalar::Null);
+            self.0.push((path, ScalarRef::Null));
         }
         Ok(())
     }

@@ -116,6 +116,14 @@ proptest! {
     }
 
     #[test]
+    fn the_json_of_a_frame_is_that_of_its_event(event in strategies::event()) {
+        let (mut by_event, mut by_frame) = (Vec::new(), Vec::new());
+        crate::json::write_event(&event, &mut by_event);
+        super::write_event_frame(&event.encode(), &mut by_frame).unwrap();
+        prop_assert_eq!(String::from_utf8(by_frame).unwrap(), String::from_utf8(by_event).unwrap());
+    }
+
+    #[test]
     fn apache_avro_reads_every_control_record(control in strategies::control()) {
         let value = by_apache(Subject::Control, &control.encode());
         let (Value::String(kind), Value::String(id)) = (member(&value, &["kind"]), member(&value, &["id"])) else {

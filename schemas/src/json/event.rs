@@ -2,19 +2,56 @@
 
 use super::object::Object;
 use crate::event::{Alert, Command, Device, Location, Presence, Status};
-use crate::{Body, Event};
+use crate::fields::{ScalarRef, write_nested};
+use crate::{Body, Event, Micros};
+
+/// What every event begins with.
+pub(crate) struct Head<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) tenant: &'a str,
+    pub(crate) device: &'a str,
+    pub(crate) kind: &'a str,
+    pub(crate) occurred_at: Micros,
+    pub(crate) received_at: Micros,
+    pub(crate) claimed_at: Option<Micros>,
+    pub(crate) seq: Option<i64>,
+}
+
+impl Head<'_> {
+    fn write<'o>(&self, out: &'o mut Vec<u8>) -> Object<'o> {
+        let mut object = Object::start(out);
+        object.text("id", self.id);
+        object.text("tenant", self.tenant);
+        object.text("device", self.device);
+        object.text("kind", self.kind);
+        object.time("time", self.occurred_at);
+        object.time("received_at", self.received_at);
+        object.time("claimed_at", self.claimed_at);
+        object.integer("seq", self.seq);
+        object
+    }
+}
+
+/// Writes a telemetry event whose fields are ordered paths.
+pub(crate) fn write_telemetry(head: &Head<'_>, paths: &[(&str, ScalarRef<'_>)], out: &mut Vec<u8>) {
+    let mut object = head.write(out);
+    write_nested(paths, object.name("fields"));
+    object.end();
+}
 
 /// Writes an event as streams and history give it. Secrets in a command's input are masked.
 pub fn write_event(event: &Event, out: &mut Vec<u8>) {
-    let mut object = Object::start(out);
-    object.text("id", &*event.id);
-    object.text("tenant", &*event.tenant);
-    object.text("device", &*event.device);
-    object.text("kind", event.body.kind().name());
-    object.time("time", event.occurred_at);
-    object.time("received_at", event.received_at);
-    object.time("claimed_at", event.claimed_at);
-    object.integer("seq", event.seq);
+    let head = Head {
+        id: &event.id,
+        tenant: &event.tenant,
+        device: &event.device,
+        kind: event.body.kind().name(),
+        occurred_at: event.occurred_at,
+        received_at: event.received_at,
+        claimed_at: event.claimed_at,
+        seq: event.seq,
+    };
+    let mut object = head.write(out);
     match &event.body {
         Body::Telemetry(telemetry) => telemetry.fields.write_json(object.name("fields")),
         Body::Presence(presence) => write_presence(presence, &mut object),

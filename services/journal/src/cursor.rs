@@ -69,27 +69,52 @@ impl Cursor {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut bytes = Vec::with_capacity(32 + self.positions.len() * 6);
+        let mut writer = CursorWriter::default();
+        let (head, snapshot) = ((self.epoch, self.time_ms, self.topic), self.snapshot.as_deref());
+        f.write_str(writer.write(head, self.positions.iter().copied(), snapshot))
+    }
+}
+
+/// Writes cursors, one after the other, into the same memory.
+#[derive(Debug, Default)]
+pub struct CursorWriter {
+    bytes: Vec<u8>,
+    text: String,
+}
+
+impl CursorWriter {
+    /// The text of the cursor with these members; `positions` are ordered by partition.
+    pub fn write(
+        &mut self,
+        (epoch, time_ms, topic): (Epoch, i64, Topic),
+        positions: impl Iterator<Item = (Partition, Offset)> + Clone,
+        snapshot: Option<&str>,
+    ) -> &str {
+        let bytes = &mut self.bytes;
+        bytes.clear();
         bytes.push(VERSION);
-        bytes.extend_from_slice(&self.epoch.0.to_be_bytes());
-        bytes.extend_from_slice(&self.time_ms.to_be_bytes());
-        bytes.push(self.topic.code());
-        put_varint(&mut bytes, self.positions.len() as u64);
+        bytes.extend_from_slice(&epoch.0.to_be_bytes());
+        bytes.extend_from_slice(&time_ms.to_be_bytes());
+        bytes.push(topic.code());
+        put_varint(bytes, positions.clone().count() as u64);
         let mut last = 0;
-        for (partition, offset) in &self.positions {
-            put_varint(&mut bytes, u64::from(partition - last));
-            put_varint(&mut bytes, *offset);
-            last = *partition;
+        for (partition, offset) in positions {
+            put_varint(bytes, u64::from(partition - last));
+            put_varint(bytes, offset);
+            last = partition;
         }
-        match &self.snapshot {
-            None => put_varint(&mut bytes, 0),
+        match snapshot {
+            None => put_varint(bytes, 0),
             Some(key) => {
-                put_varint(&mut bytes, key.len() as u64 + 1);
+                put_varint(bytes, key.len() as u64 + 1);
                 bytes.extend_from_slice(key.as_bytes());
             }
         }
-        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_be_bytes());
-        f.write_str(&URL_SAFE_NO_PAD.encode(bytes))
+        let checksum = crc32fast::hash(bytes).to_be_bytes();
+        bytes.extend_from_slice(&checksum);
+        self.text.clear();
+        URL_SAFE_NO_PAD.encode_string(bytes, &mut self.text);
+        &self.text
     }
 }
 

@@ -17,7 +17,7 @@ pub mod traces;
 
 use std::sync::Arc;
 
-pub use cursor::Cursor;
+pub use cursor::{Cursor, CursorWriter};
 pub use layout::Epoch;
 pub use placement::Placement;
 pub use ports::{

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use journal::{Offset, Partition, Record, Topic};
+use schemas::codec::write_event_frame;
 use schemas::{Change, Event, Kind, json};
 
 /// One record of events or state, shared by every stream that shows it.
@@ -54,6 +55,8 @@ const CHUNK_BYTES: usize = 160;
 const RECORD_BYTES: usize = 320;
 /// A value is held as bytes, decoded, and as JSON.
 const VALUE_FACTOR: usize = 4;
+/// JSON of a record has about so many bytes more than its value: names of members, and times as text.
+const JSON_MORE_BYTES: usize = 256;
 
 impl LogRecord {
     /// Takes a record out of the log.
@@ -118,8 +121,15 @@ impl LogRecord {
     }
 
     fn write_json(&self) -> Option<Bytes> {
-        let mut out = Vec::with_capacity(512);
+        let length = self.value.as_ref().map_or(0, Bytes::len);
+        let mut out = Vec::with_capacity(length + JSON_MORE_BYTES);
         match (self.topic, &self.value) {
+            (Topic::Events, Some(value)) if self.noun.get().is_none() => {
+                if write_event_frame(value, &mut out).is_err() {
+                    // Which says what is wrong with it.
+                    return self.noun().and(None);
+                }
+            }
             (Topic::Events, _) => json::write_event(self.event()?, &mut out),
             (_, None) => {
                 out.extend_from_slice(b"{\"deleted\":");
@@ -128,7 +138,9 @@ impl LogRecord {
             }
             (_, Some(_)) => json::write_change(self.change()?, &mut out),
         }
-        out.shrink_to_fit();
+        if out.capacity() > out.len() * 2 {
+            out.shrink_to_fit();
+        }
         Some(Bytes::from(out))
     }
 

@@ -38,9 +38,6 @@ impl Wire for SinkWire {
     fn write(&mut self, frames: &[Bytes]) -> io::Result<usize> {
         match self {
             Self::Socket(socket) => {
-                if let [frame] = frames {
-                    return socket.write(frame);
-                }
                 let slices: SmallVec<[IoSlice<'_>; SLICES_MAX]> = frames
                     .iter()
                     .take(SLICES_MAX)

@@ -241,8 +241,12 @@ impl<W: Wire> Connection<W> {
         if let Some(latest) = &mut self.latest {
             return latest.offer(record, outcome, &self.subscription.selection);
         }
-        let cursor = hub.cursor(self.set, &behind.places, self.subscription.start.time_ms, None);
-        if let Some(frame) = hub.frame(self.form, record, outcome, &cursor) {
+        let mut writer = std::mem::take(&mut hub.cursors);
+        let start_ms = self.subscription.start.time_ms;
+        let cursor = hub.cursor_by(&mut writer, self.set, &behind.places, start_ms, None);
+        let frame = hub.frame(self.form, record, outcome, cursor);
+        hub.cursors = writer;
+        if let Some(frame) = frame {
             left.bytes = left.bytes.saturating_sub(frame.len());
             hub.env.metrics.frames.inc();
             self.out.push(frame, u32::try_from(mark).unwrap_or(u32::MAX - 1));

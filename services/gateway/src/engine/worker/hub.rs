@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use journal::{Clock, Epoch, Micros, Partition, Topic};
+use journal::{Clock, CursorWriter, Epoch, Micros, Partition, Topic};
 use rustc_hash::FxHashMap;
 use schemas::control::Layout;
 use slab::Slab;
@@ -116,6 +116,7 @@ pub(crate) struct Hub {
     /// Grows with each move of the worker's positions.
     sequence: u64,
     shared: FxHashMap<(Id, Id, Outcome), Option<Bytes>>,
+    pub(crate) cursors: CursorWriter,
     /// Behind, and has something to read.
     pub(crate) runnable: VecDeque<Token>,
     /// Behind or not yet caught up, and waits for positions to move.
@@ -149,6 +150,7 @@ impl Hub {
             steps: Vec::new(),
             sequence: 0,
             shared: FxHashMap::default(),
+            cursors: CursorWriter::default(),
             runnable: VecDeque::new(),
             lingering: Vec::new(),
             waiting: FxHashMap::default(),

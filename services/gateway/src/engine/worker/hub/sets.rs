@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use journal::{Cursor, Partition, Topic};
+use journal::{CursorWriter, Partition, Topic};
 use rustc_hash::FxHashMap;
 
 use super::{Form, Hub, Set, WorkerFeed};
@@ -100,6 +100,20 @@ impl Hub {
         start_ms: i64,
         snapshot: Option<&str>,
     ) -> String {
+        let mut writer = CursorWriter::default();
+        self.cursor_by(&mut writer, set, places, start_ms, snapshot)
+            .to_owned()
+    }
+
+    /// The same in a writer that is used again.
+    pub(crate) fn cursor_by<'w>(
+        &self,
+        writer: &'w mut CursorWriter,
+        set: Id,
+        places: &[Option<Place>],
+        start_ms: i64,
+        snapshot: Option<&str>,
+    ) -> &'w str {
         let set = &self.sets[set];
         let known = set.partitions.iter().zip(places);
         let unknown = places.iter().any(Option::is_none);
@@ -107,16 +121,9 @@ impl Hub {
         let time_ms = times
             .chain((unknown || places.is_empty()).then_some(start_ms))
             .min();
-        Cursor {
-            epoch: self.env.epoch,
-            time_ms: time_ms.unwrap_or(start_ms),
-            topic: set.topic,
-            positions: known
-                .filter_map(|(partition, place)| Some((*partition, place.as_ref()?.next)))
-                .collect(),
-            snapshot: snapshot.map(Into::into),
-        }
-        .to_string()
+        let positions = known.filter_map(|(partition, place)| Some((*partition, place.as_ref()?.next)));
+        let head = (self.env.epoch, time_ms.unwrap_or(start_ms), set.topic);
+        writer.write(head, positions, snapshot)
     }
 
     /// Begins another record: nothing is shared with the one before.
