@@ -19,8 +19,10 @@ pub(crate) enum SinkWire {
     },
 }
 
-/// Frames in one vectored write.
-const SLICES_MAX: usize = 64;
+/// Frames in one vectored write: each wakes the client.
+const SLICES_MAX: usize = 256;
+/// So many of them take no memory of their own.
+const SLICES_INLINE: usize = 64;
 
 /// Frames are handed to hyper in writes of about this many bytes: each costs a wake-up.
 const GATHERED_BYTES: usize = 32 << 10;
@@ -38,7 +40,7 @@ impl Wire for SinkWire {
     fn write(&mut self, frames: &[Bytes]) -> io::Result<usize> {
         match self {
             Self::Socket(socket) => {
-                let slices: SmallVec<[IoSlice<'_>; SLICES_MAX]> = frames
+                let slices: SmallVec<[IoSlice<'_>; SLICES_INLINE]> = frames
                     .iter()
                     .take(SLICES_MAX)
                     .map(|frame| IoSlice::new(frame))
