@@ -74,6 +74,9 @@ pub enum Denied {
     /// A JWT that no key which we have at present proves: the issuer may have newer ones.
     #[error("unknown or malformed credential")]
     UnknownKey,
+    /// The same of one that names its key, which only the issuer's newer ones can be.
+    #[error("unknown or malformed credential")]
+    UnknownKeyId,
     /// A JWT, and no keys were had yet.
     #[error("the keys that prove this credential are not there yet")]
     Unready,

@@ -1,7 +1,7 @@
 //! Answers the requests of dialects that are no streams: does what their steps say, and nothing else.
 
 mod awaiting;
-mod room;
+pub(crate) mod room;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::dialect::Refusal;
 use crate::dialect::requests::{self, Do, Done, Requests, Step, Then};
 use crate::engine::Engine;
 use crate::subscription::TenantScope;
-use room::{Held, Room, Sender};
+use room::{Held, Limits, Room, Sender};
 
 /// Limits of the desk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +80,12 @@ impl Desk {
         clock: Clock,
     ) -> Self {
         Self {
-            room: Arc::new(Room::new(&settings)),
+            room: Arc::new(Room::new(Limits {
+                all: settings.held_bytes_max,
+                tenant: settings.held_tenant_bytes_max,
+                nameless: settings.held_nameless_bytes_max,
+                address: settings.held_address_bytes_max,
+            })),
             settings,
             requests,
             engine,

@@ -37,6 +37,7 @@ pub use registry::SchemaRegistry;
 pub use settings::NativeSettings;
 
 use crate::applied::AppliedWatch;
+use crate::desk::room::{self, Room};
 use route::Route;
 
 /// Answers `/v1/devices…`, `/v1/alerts…`, `/v1/rules…` and `/v1/summary`.
@@ -49,6 +50,8 @@ pub struct Native {
     events: Arc<dyn EventSink>,
     clock: Clock,
     applied: AppliedWatch,
+    /// For lists that are under way.
+    room: Arc<Room>,
 }
 
 /// Who asks, about which tenant, with which query.
@@ -74,6 +77,13 @@ impl Native {
     ) -> Self {
         Self {
             applied: AppliedWatch::new(Arc::clone(&store.progress), settings.applied_poll),
+            room: Arc::new(Room::new(room::Limits {
+                all: settings.list_held_bytes_max,
+                tenant: settings.list_held_tenant_bytes_max,
+                // Everybody who is answered is known.
+                nameless: 0,
+                address: 0,
+            })),
             settings,
             journal,
             store,

@@ -7,6 +7,7 @@ pub(crate) mod parameters;
 mod resolve;
 pub mod settings;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -16,15 +17,17 @@ use access::{Administration, Directory, Principal, Role};
 use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
-use journal::{Clock, Journal};
+use journal::{Clock, Journal, Partition};
 use tokio::sync::Semaphore;
 
 pub use settings::OpenSettings;
 
 use crate::dialect::{self, Answer, Asked, Entrance, Opening, Reason, Refusal, Transports, router};
-use crate::engine::{Engine, Reading, Refused, Seat};
+use crate::engine::{Engine, Place, Reading, Refused, Seat};
 use crate::front_door::refusal;
-use crate::subscription::{Framing, Start, Subscription, TenantScope, Transport};
+use crate::subscription::{
+    DeviceSet, Framing, LiveEnds, Selection, Start, Subscription, TenantScope, Transport, View,
+};
 use resolve::NoStart;
 
 /// Opens streams.
@@ -156,12 +159,12 @@ impl Streams {
         };
         let mut opening = entrance.open(&asked)?;
         let head = head(entrance, parts, transport)?;
-        let mut seat = self.admitted(&mut opening, &principal).await?;
+        let (mut seat, before) = self.admitted(&mut opening, &principal).await?;
         let reading = Reading {
             conversation: std::mem::replace(&mut opening.conversation, Box::new(dialect::Silent)),
             first: std::mem::take(&mut opening.first),
         };
-        let subscription = self.subscribe(transport, principal, opening).await?;
+        let subscription = self.subscribe(transport, principal, opening, before).await?;
         seat.admit(&subscription.selection, &subscription.principal.devices)
             .map_err(|refused| self.unavailable(&refused.to_string()))?;
         Ok(Opened {
@@ -172,29 +175,51 @@ impl Streams {
         })
     }
 
-    /// Asks what must be known before the stream begins, with its place taken.
-    async fn admitted(&self, opening: &mut Opening, principal: &Principal) -> Result<Seat, Refusal> {
+    /// Asks what must be known before the stream begins, with its place taken; where it begins, if that is noted
+    /// before.
+    async fn admitted(
+        &self,
+        opening: &mut Opening,
+        principal: &Principal,
+    ) -> Result<(Seat, Option<Before>), Refusal> {
         let mut tenant = opening.selection.tenant.clone();
-        let mut seat = self.seat(&tenant, opening)?;
+        let mut seat = self.seat(&tenant.share(principal), opening)?;
         self.settle(principal, &tenant).await?;
+        let before = match opening.begins_before.take() {
+            Some(tenant) => {
+                let selection = Selection {
+                    tenant,
+                    devices: DeviceSet::All,
+                    ..opening.selection.clone()
+                };
+                Some(self.before(opening.view, &selection, principal).await)
+            }
+            None => None,
+        };
         while let Some((question, admit)) = opening.question.take() {
             let answer = self.engine.ask(&tenant, &principal.devices, question).await;
             if matches!(answer, Answer::Unavailable) {
                 return Err(self.unavailable("the state does not answer at present").into());
             }
             admit(opening, answer)?;
-            if opening.selection.tenant != tenant {
-                tenant = opening.selection.tenant.clone();
+            let before = std::mem::replace(&mut tenant, opening.selection.tenant.clone());
+            if tenant.share(principal) != before.share(principal) {
                 // One stream never counts twice.
                 drop(seat);
-                seat = self.seat(&tenant, opening)?;
+                seat = self.seat(&tenant.share(principal), opening)?;
             }
         }
-        Ok(seat)
+        Ok((seat, before))
     }
 
-    fn seat(&self, tenant: &TenantScope, opening: &Opening) -> Result<Seat, Refusal> {
-        let reserved = self.engine.reserve_under(tenant.name(), opening.cap.as_ref());
+    async fn before(&self, view: View, selection: &Selection, principal: &Principal) -> Before {
+        let partitions = selection.touched(&principal.devices, &self.journal.layout, &self.spread());
+        let LiveEnds(places) = self.engine.live_ends(view.topic(), &partitions).await;
+        partitions.into_iter().zip(places).collect()
+    }
+
+    fn seat(&self, share: &str, opening: &Opening) -> Result<Seat, Refusal> {
+        let reserved = self.engine.reserve_under(Some(share), opening.cap.as_ref());
         reserved.map_err(|refused| match refused {
             Refused::Capped(_) => Refusal {
                 reason: Reason::Capped,
@@ -225,6 +250,7 @@ impl Streams {
         transport: Transport,
         principal: Arc<Principal>,
         opening: Opening,
+        before: Option<Before>,
     ) -> Result<Subscription, Refusal> {
         let view = opening.view;
         let mut subscription = Subscription {
@@ -253,19 +279,31 @@ impl Streams {
                 NoStart::Unavailable { .. } => self.unavailable(&reason.to_string()),
             })?;
         if starts_live(&start) {
-            start.live_ends = Some(self.engine.live_ends(view.topic(), partitions).await);
+            start.live_ends = Some(match before {
+                Some(before) => {
+                    let place = |partition| before.get(partition).copied().flatten();
+                    LiveEnds(partitions.iter().map(place).collect())
+                }
+                None => self.engine.live_ends(view.topic(), partitions).await,
+            });
         }
         subscription.start = start;
         Ok(subscription)
     }
 
-    fn partitions(&self, subscription: &Subscription) -> Vec<journal::Partition> {
+    fn partitions(&self, subscription: &Subscription) -> Vec<Partition> {
         let selection = &subscription.selection;
-        let spread = |tenant: &str| self.directory().tenant(tenant).map(|record| record.spread);
         let scope = &subscription.principal.devices;
-        subscription.touched(selection, scope, &self.journal.layout, &spread)
+        subscription.touched(selection, scope, &self.journal.layout, &self.spread())
+    }
+
+    fn spread(&self) -> impl Fn(&str) -> Option<u32> {
+        |tenant: &str| self.directory().tenant(tenant).map(|record| record.spread)
     }
 }
+
+/// Where the live end of partitions was.
+type Before = BTreeMap<Partition, Option<Place>>;
 
 /// What the stream is carried by.
 fn transport(entrance: &dyn Entrance, parts: &Parts) -> Transport {

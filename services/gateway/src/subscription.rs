@@ -1,10 +1,12 @@
 //! What one stream wants, and from where.
 
+mod share;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::{Directory, Principal, Scope};
+use access::{Principal, Scope};
 use journal::{Offset, Partition, Placement, Topic};
 use schemas::Kind;
 use schemas::control::Layout;
@@ -276,15 +278,8 @@ impl Selection {
         all.touched(scope, layout, spread)
     }
 
-    /// The partitions that it can touch, ordered, for a principal of that scope.
-    #[must_use]
-    pub fn partitions(&self, scope: &Scope, directory: &Directory, layout: &Layout) -> Vec<Partition> {
-        self.touched(scope, layout, &|tenant| {
-            directory.tenant(tenant).map(|record| record.spread)
-        })
-    }
-
-    /// The same, where `spread` knows the spread of a tenant; `None`: as the layout says.
+    /// The partitions that it can touch, ordered, for a principal of that scope. `spread` knows the spread of a
+    /// tenant; `None`: as the layout says.
     pub(crate) fn touched(&self, scope: &Scope, layout: &Layout, spread: Spreads<'_>) -> Vec<Partition> {
         let of = |tenant: &str| self.touched_of(tenant, scope, layout, spread(tenant));
         let mut partitions: Vec<Partition> = match &self.tenant {
@@ -434,7 +429,7 @@ pub struct Subscription {
     pub delivery: Delivery,
     /// With [`Delivery::Latest`]: not more often than this.
     pub every: Option<Duration>,
-    /// What it touches, ordered: [`Selection::partitions`].
+    /// The partitions that it touches, ordered.
     pub partitions: Vec<Partition>,
     /// From where.
     pub start: Start,

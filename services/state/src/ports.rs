@@ -221,6 +221,8 @@ pub struct HistoryQuery {
 pub struct HistoryPage {
     /// Rows, newest first.
     pub rows: Vec<HistoryRow>,
+    /// How many more were read and left out, because whoever reads may not see them.
+    pub left_out: usize,
     /// Where to read on; `None` after the last page.
     pub next: Option<Box<str>>,
 }

@@ -59,7 +59,7 @@ impl Metrics {
         let outcome = match denied {
             None => "good",
             Some(Denied::Unknown) => "unknown",
-            Some(Denied::UnknownKey) => "unknown_key",
+            Some(Denied::UnknownKey | Denied::UnknownKeyId) => "unknown_key",
             Some(Denied::Unready) => "unready",
             Some(Denied::Expired) => "expired",
             Some(Denied::Revoked) => "revoked",

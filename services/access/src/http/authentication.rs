@@ -110,7 +110,7 @@ impl<'a> Attempt<'a> {
 /// native surfaces answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// 503: this node does not know yet who is who, or has no keys yet to check a JWT with.
+    /// 503: this node does not know yet who is who, or has no keys yet to check a JWT with, or not its key.
     #[error("this node is still reading its configuration")]
     Unready,
     /// 401: no credential at all, which is no attempt at anything.
@@ -168,7 +168,11 @@ impl From<Denied> for Refusal {
     fn from(denied: Denied) -> Self {
         match denied {
             Denied::Unready => Self::Unready,
-            Denied::Unknown | Denied::UnknownKey | Denied::Expired | Denied::Revoked => Self::Denied(denied),
+            Denied::Unknown
+            | Denied::UnknownKey
+            | Denied::UnknownKeyId
+            | Denied::Expired
+            | Denied::Revoked => Self::Denied(denied),
         }
     }
 }
@@ -199,12 +203,8 @@ pub async fn authenticate(
     surface: Surface,
     attempt: Attempt<'_>,
 ) -> Result<Arc<Principal>, Refusal> {
-    let mut outcome = judge(directory, surface, attempt);
-    if outcome == Err(Refusal::Denied(Denied::UnknownKey)) && directory.has_newer_keys().await {
-        outcome = judge(directory, surface, attempt);
-    }
-    outcome = unless_stale(directory, outcome);
-    outcome.map_err(|refusal| counted(directory, attempt.peer, attempt.now, refusal))
+    let judge = || judge(directory, surface, attempt);
+    with_newest_keys(directory, judge, attempt.peer, attempt.now).await
 }
 
 /// The same for a credential that stands where no [`Surface`] can say: in a path, a header of its own, or
@@ -218,24 +218,40 @@ pub async fn authenticate_text(
     peer: IpAddr,
     now: Micros,
 ) -> Result<Arc<Principal>, Refusal> {
-    let mut outcome = prove(directory, credential, now);
-    if outcome == Err(Refusal::Denied(Denied::UnknownKey)) && directory.has_newer_keys().await {
-        outcome = prove(directory, credential, now);
-    }
-    outcome = unless_stale(directory, outcome);
-    outcome.map_err(|refusal| counted(directory, peer, now, refusal))
+    with_newest_keys(directory, || prove(directory, credential, now), peer, now).await
 }
 
-/// A key that is not known may be the issuer's newest, as long as the issuer cannot be asked: that is no
-/// failure of whoever shows what it proves, and a browser would take a 401 for the last word.
-fn unless_stale(
+/// Judges again with newer keys where the key is not known.
+///
+/// Such a key may be the issuer's newest, as long as the issuer is not asked: a browser would take a 401 for the
+/// last word. It counts against the address all the same, since anybody can name a key; that is not told, so that
+/// whoever shows a new one gets in once it is known.
+async fn with_newest_keys(
     directory: &Directory,
-    outcome: Result<Arc<Principal>, Refusal>,
+    judge: impl Fn() -> Result<Arc<Principal>, Refusal>,
+    peer: IpAddr,
+    now: Micros,
 ) -> Result<Arc<Principal>, Refusal> {
-    match outcome {
-        Err(Refusal::Denied(Denied::UnknownKey)) if directory.has_stale_keys() => Err(Refusal::Unready),
-        outcome => outcome,
+    let is_unknown = |outcome: &Result<_, Refusal>| {
+        matches!(
+            outcome,
+            Err(Refusal::Denied(Denied::UnknownKey | Denied::UnknownKeyId))
+        )
+    };
+    let mut outcome = judge();
+    if is_unknown(&outcome) {
+        let has_newer = directory.has_newer_keys().await;
+        if has_newer {
+            outcome = judge();
+        }
+        let is_named = outcome == Err(Refusal::Denied(Denied::UnknownKeyId));
+        let may_be_good = directory.has_stale_keys() || (is_named && !has_newer);
+        if is_unknown(&outcome) && may_be_good {
+            directory.failed(peer, now);
+            return Err(Refusal::Unready);
+        }
     }
+    outcome.map_err(|refusal| counted(directory, peer, now, refusal))
 }
 
 /// Judges a request from memory: counts nothing and waits for nothing.

@@ -38,7 +38,7 @@ pub struct Settings {
     /// Items of a page at most.
     pub page_items_max: usize,
     /// Whether sessions' cookies are for TLS only: this node's own listener speaks it. Behind a proxy that
-    /// ends TLS, `X-Forwarded-Proto` says so.
+    /// ends TLS, and that is trusted, `X-Forwarded-Proto` says so.
     pub secure_cookies: bool,
 }
 

@@ -22,7 +22,8 @@ struct Header<'a> {
 /// The claims of a token that one of `set` signed, as the bytes of their JSON, and which key did.
 ///
 /// # Errors
-/// [`Denied::UnknownKey`] where newer keys might prove it; [`Denied::Unknown`] where nothing could.
+/// [`Denied::UnknownKey`] where newer keys might prove it, [`Denied::UnknownKeyId`] where only newer keys could;
+/// [`Denied::Unknown`] where nothing could.
 pub(super) fn verified(set: &KeySet, token: &str) -> Result<(Vec<u8>, Print), Denied> {
     let (message, signature) = token.rsplit_once('.').ok_or(Denied::Unknown)?;
     let (header, payload) = message.split_once('.').ok_or(Denied::Unknown)?;
@@ -42,11 +43,12 @@ pub(super) fn verified(set: &KeySet, token: &str) -> Result<(Vec<u8>, Print), De
             return decode(payload).map(|claims| (claims, key.print));
         }
     }
-    // A key that the token names did not sign it: no newer one will have.
-    Err(if named {
-        Denied::Unknown
-    } else {
-        Denied::UnknownKey
+    let names_another = kid.is_some() && set.keys.iter().any(|key| key.id.is_some());
+    Err(match (named, names_another) {
+        // A key that the token names did not sign it: no newer one will have.
+        (true, _) => Denied::Unknown,
+        (false, true) => Denied::UnknownKeyId,
+        (false, false) => Denied::UnknownKey,
     })
 }
 

@@ -1,18 +1,30 @@
-//! Room for bodies: so much in all, so much of one tenant, and of what nobody answers for, so much in all
-//! and of one address. So neither one tenant nor strangers shut others out.
+//! Room for bodies and answers: so much in all, so much of one tenant, and of what nobody answers for, so much
+//! in all and of one address. So neither one tenant nor strangers shut others out.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use access::{Principal, network};
+use bytes::Bytes;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
-use super::DeskSettings;
+/// Bytes that are held at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// In all.
+    pub(crate) all: usize,
+    /// Of one tenant.
+    pub(crate) tenant: usize,
+    /// Of what nobody answers for.
+    pub(crate) nameless: usize,
+    /// Of one address of which nobody answers for.
+    pub(crate) address: usize,
+}
 
-/// Who sends a body.
+/// Who sends a body, or is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Sender {
+pub(crate) enum Sender {
     /// Somebody of no tenant, who acts for any.
     System,
     /// Somebody of a tenant.
@@ -22,20 +34,21 @@ pub(super) enum Sender {
 }
 
 impl Sender {
-    pub(super) fn of(principal: Option<&Principal>, peer: IpAddr) -> Self {
+    pub(crate) fn of(principal: Option<&Principal>, peer: IpAddr) -> Self {
         match principal {
             None => Self::Nameless(network(peer)),
-            Some(principal) => principal.tenant.clone().map_or(Self::System, Self::Tenant),
+            Some(principal) => Self::known(principal),
         }
+    }
+
+    pub(crate) fn known(principal: &Principal) -> Self {
+        principal.tenant.clone().map_or(Self::System, Self::Tenant)
     }
 }
 
-/// The room of a desk.
-pub(super) struct Room {
-    all_max: usize,
-    tenant_max: usize,
-    nameless_max: usize,
-    address_max: usize,
+/// The room.
+pub(crate) struct Room {
+    limits: Limits,
     taken: Mutex<Taken>,
 }
 
@@ -47,25 +60,22 @@ struct Taken {
 }
 
 /// What one body has of it, until it is dropped.
-pub(super) struct Held {
+pub(crate) struct Held {
     room: Arc<Room>,
     sender: Sender,
     bytes: usize,
 }
 
 impl Room {
-    pub(super) fn new(settings: &DeskSettings) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         Self {
-            all_max: settings.held_bytes_max,
-            tenant_max: settings.held_tenant_bytes_max,
-            nameless_max: settings.held_nameless_bytes_max,
-            address_max: settings.held_address_bytes_max,
+            limits,
             taken: Mutex::default(),
         }
     }
 
     /// No room yet, for a body of `sender`.
-    pub(super) fn held(self: &Arc<Self>, sender: Sender) -> Held {
+    pub(crate) fn held(self: &Arc<Self>, sender: Sender) -> Held {
         Held {
             room: Arc::clone(self),
             sender,
@@ -76,19 +86,19 @@ impl Room {
 
 impl Held {
     /// Takes room for so many more bytes. Whether there is.
-    pub(super) fn take(&mut self, more: usize) -> bool {
+    pub(crate) fn take(&mut self, more: usize) -> bool {
         let room = &*self.room;
         let mut taken = room.taken.lock();
         let own = taken.by.get(&self.sender).copied().unwrap_or_default() + more;
         let is_nameless = matches!(self.sender, Sender::Nameless(_));
         let most = match self.sender {
-            Sender::System => room.all_max,
-            Sender::Tenant(_) => room.tenant_max,
-            Sender::Nameless(_) => room.address_max,
+            Sender::System => room.limits.all,
+            Sender::Tenant(_) => room.limits.tenant,
+            Sender::Nameless(_) => room.limits.address,
         };
-        let is_room = taken.all + more <= room.all_max
+        let is_room = taken.all + more <= room.limits.all
             && own <= most
-            && (!is_nameless || taken.nameless + more <= room.nameless_max);
+            && (!is_nameless || taken.nameless + more <= room.limits.nameless);
         if is_room {
             taken.all += more;
             taken.nameless += if is_nameless { more } else { 0 };
@@ -96,6 +106,25 @@ impl Held {
             self.bytes += more;
         }
         is_room
+    }
+}
+
+/// An answer, which has its room until it is sent.
+struct Answer {
+    text: Vec<u8>,
+    _held: Held,
+}
+
+impl AsRef<[u8]> for Answer {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
+    }
+}
+
+impl Held {
+    /// An answer that keeps this room as long as anything of it is there.
+    pub(crate) fn answer(self, text: Vec<u8>) -> Bytes {
+        Bytes::from_owner(Answer { text, _held: self })
     }
 }
 
@@ -123,12 +152,11 @@ mod tests {
     use super::*;
 
     fn room() -> Arc<Room> {
-        Arc::new(Room::new(&DeskSettings {
-            held_bytes_max: 100,
-            held_tenant_bytes_max: 60,
-            held_nameless_bytes_max: 50,
-            held_address_bytes_max: 30,
-            ..DeskSettings::default()
+        Arc::new(Room::new(Limits {
+            all: 100,
+            tenant: 60,
+            nameless: 50,
+            address: 30,
         }))
     }
 
@@ -171,5 +199,18 @@ mod tests {
         drop(held);
         let taken = room.taken.lock();
         assert_eq!((taken.all, taken.nameless, taken.by.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn an_answer_has_its_room_until_the_last_of_it_is_sent() {
+        let room = room();
+        let mut held = room.held(Sender::System);
+        assert!(held.take(100));
+        let mut answer = held.answer(b"{}".to_vec());
+        let rest = answer.split_off(1);
+        drop(answer);
+        assert!(!room.held(Sender::System).take(1));
+        drop(rest);
+        assert!(room.held(Sender::System).take(1));
     }
 }

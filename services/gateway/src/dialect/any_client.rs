@@ -15,8 +15,9 @@ use schemas::event::Point;
 use schemas::json::{Intake, Limits, parse_event};
 use schemas::{Change, Document};
 use serde_json::{Value, json};
-use state::{Counts, DeviceKey, HistoryPage, Page, Stored};
+use state::{Counts, DeviceKey, HistoryPage, Stored};
 
+use super::conversation::Looked;
 use super::*;
 use crate::engine::LogRecord;
 use crate::subscription::{DeviceSet, Framing, Start};
@@ -244,10 +245,13 @@ fn answer(ask: &Ask) -> Answer {
         source: 0,
     };
     match ask {
-        Ask::Documents(devices) => Answer::Documents(devices.iter().map(|_| stored()).collect()),
+        Ask::Documents(devices) | Ask::Settled(devices) => {
+            Answer::Documents(devices.iter().map(|_| stored()).collect())
+        }
         Ask::Counts => Answer::Counts(Counts::default()),
         Ask::History { .. } => Answer::History(HistoryPage {
             rows: Vec::new(),
+            left_out: 0,
             next: None,
         }),
         Ask::Command { device, .. } if device.len().is_multiple_of(2) => Answer::Commanded("c".into()),
@@ -263,7 +267,7 @@ fn answer(ask: &Ask) -> Answer {
             tenant: "t".into(),
             device: DEVICE.into(),
         }]),
-        Ask::Devices { .. } => Answer::Devices(Some(Page::default())),
+        Ask::Devices(_) => Answer::Devices(Some(Looked::default())),
         Ask::Alerts { .. } => Answer::Alerts(Vec::new()),
         Ask::Within { ask, .. } => answer(ask),
     }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use access::Principal;
 use bytes::Bytes;
 use journal::{Micros, Offset, Partition};
-use schemas::Kind;
 use schemas::document::DeviceAlert;
-use state::{Counts, DeviceKey, HistoryPage, Page, Stored};
+use schemas::{Document, Kind};
+use state::{Counts, DeviceKey, HistoryPage, Stored};
 
 use super::Ending;
 use crate::engine::LogRecord;
@@ -60,6 +60,24 @@ pub trait Conversation: Send {
     fn timer(&mut self, at: &Moment<'_>) -> Vec<Action> {
         let _ = at;
         Vec::new()
+    }
+
+    /// Whether a document is shown that a snapshot has.
+    fn shows(&self, document: &Document) -> bool {
+        let _ = document;
+        true
+    }
+
+    /// On a conflated stream: whether the client was told something newer than what a record shows, so that it
+    /// is not shown.
+    fn is_old(&self, record: &LogRecord) -> bool {
+        let _ = record;
+        false
+    }
+
+    /// On a conflated stream: the client has what a record shows, or something newer.
+    fn has(&mut self, record: &LogRecord) {
+        let _ = record;
     }
 
     /// What tells a client that its message cannot be acted on, if anything does.
@@ -131,6 +149,8 @@ impl Action {
 pub enum Ask {
     /// The documents of these devices.
     Documents(Vec<Box<str>>),
+    /// The same, with what the log holds of them now, where that does not take long.
+    Settled(Vec<Box<str>>),
     /// How many devices are in which status, and how many alerts stand.
     Counts,
     /// Events of the recent past, newest first.
@@ -173,7 +193,8 @@ pub enum Ask {
     /// The tenants that have a device of that id, whoever asks: no more of it than that may be told to
     /// whom the tenants concern.
     TenantsOf(Box<str>),
-    /// The devices whose location has that id; of tenants that do not concern whoever asks as with
+    /// The devices whose location has that id, with what the log holds of them now where that does not take
+    /// long; of tenants that do not concern whoever asks as with
     /// [`Self::TenantsOf`].
     DevicesAt {
         /// The location.
@@ -183,15 +204,9 @@ pub enum Ask {
         /// Devices that are looked at, of each tenant that is named, or of all.
         limit: usize,
     },
-    /// The devices in scope, page by page; with filters those that pass one of them as they stand.
-    Devices {
-        /// Without: all.
-        filters: Option<Filters>,
-        /// From the `next` of the page before.
-        page: Option<Box<str>>,
-        /// Documents that are looked at for one page.
-        limit: usize,
-    },
+    /// The devices in scope, page by page; with filters those that pass one of them as they stand. One page is
+    /// read at least.
+    Devices(Search),
     /// The alerts that are open, and that nobody has acknowledged, newest first, at most so many.
     Alerts {
         /// How many.
@@ -206,13 +221,14 @@ impl Ask {
             Self::Command { .. } => false,
             Self::Within { ask, .. } => ask.only_looks(),
             Self::Documents(_)
+            | Self::Settled(_)
             | Self::Counts
             | Self::History { .. }
             | Self::Device(_)
             | Self::HasAny(_)
             | Self::TenantsOf(_)
             | Self::DevicesAt { .. }
-            | Self::Devices { .. }
+            | Self::Devices(_)
             | Self::Alerts { .. } => true,
         }
     }
@@ -225,6 +241,32 @@ pub struct StandingAlert {
     pub device: Box<str>,
     /// The alert.
     pub alert: DeviceAlert,
+}
+
+/// Which devices are looked for, and how far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Search {
+    /// Those that pass one of these; without, all.
+    pub filters: Option<Filters>,
+    /// From the `next` of the page before.
+    pub page: Option<Box<str>>,
+    /// Documents that are read together: all of them may be found.
+    pub limit: usize,
+    /// No more are read where they might make it more that are found.
+    pub enough: usize,
+    /// Nor where they might make it more that are looked at.
+    pub looks: usize,
+}
+
+/// Devices that were found.
+#[derive(Debug, Default)]
+pub struct Looked {
+    /// Those.
+    pub documents: Vec<Stored>,
+    /// Where to look on; `None`: that was all.
+    pub next: Option<Box<str>>,
+    /// Documents that were looked at.
+    pub looks: usize,
 }
 
 /// A device, and from where its events go on.
@@ -242,7 +284,7 @@ pub struct Standing {
 /// What the state says.
 #[derive(Debug)]
 pub enum Answer {
-    /// To [`Ask::Documents`]: those there are, in the order asked for.
+    /// To [`Ask::Documents`] and [`Ask::Settled`]: those there are, in the order asked for.
     Documents(Vec<Stored>),
     /// To [`Ask::Counts`].
     Counts(Counts),
@@ -261,7 +303,7 @@ pub enum Answer {
     /// To [`Ask::DevicesAt`].
     Places(Vec<DeviceKey>),
     /// To [`Ask::Devices`]; `None`: there is no such page.
-    Devices(Option<Page>),
+    Devices(Option<Looked>),
     /// To [`Ask::Alerts`].
     Alerts(Vec<StandingAlert>),
     /// The state does not answer at present.

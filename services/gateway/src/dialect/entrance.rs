@@ -15,7 +15,7 @@ use journal::{Epoch, Micros};
 use super::{Action, Answer, Ask, Conversation, Dialect};
 use crate::open::OpenSettings;
 use crate::open::parameters::From;
-use crate::subscription::{Delivery, Selection, Transport, View};
+use crate::subscription::{Delivery, Selection, TenantScope, Transport, View};
 
 /// What an entrance speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,6 +170,9 @@ pub struct Opening {
     /// What must be known before the head of the answer, and what it means; that may leave another
     /// question.
     pub question: Option<(Ask, Admit)>,
+    /// Tenants of which it is noted, before the question is asked, where their live end is: a stream that begins
+    /// live begins there. What it asks for and what it shows from then on leave no gap.
+    pub begins_before: Option<TenantScope>,
 }
 
 /// Goes on with an answer: it may change the stream, or refuse it.
@@ -194,6 +197,7 @@ impl Opening {
             first: Vec::new(),
             cap: None,
             question: None,
+            begins_before: None,
         }
     }
 }

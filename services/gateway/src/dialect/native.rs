@@ -1,6 +1,5 @@
 //! The native API's frames.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,6 +11,8 @@ use super::text::{numbers, reset_members};
 use super::{Action, Control, Conversation, Dialect, Item, Look, Moment, Parts};
 use crate::engine::LogRecord;
 use crate::filters::Filters;
+use crate::open::OpenSettings;
+use crate::open::parameters::MetricLimits;
 use crate::subscription::{DeviceSet, KindSet, Selection, Subscription, Transport, View};
 
 pub(crate) mod entrance;
@@ -25,10 +26,21 @@ pub(super) const PARTS: Parts = Parts {
 };
 
 /// The native API.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Native {
     /// What a filter may be.
-    pub filters: query::Limits,
+    filters: query::Limits,
+    /// What the names of metrics may be.
+    metrics: MetricLimits,
+}
+
+impl Native {
+    pub(crate) fn new(settings: &OpenSettings) -> Self {
+        Self {
+            filters: settings.filters.clone(),
+            metrics: MetricLimits::of(settings),
+        }
+    }
 }
 
 impl Dialect for Native {
@@ -108,7 +120,7 @@ impl Dialect for Native {
 
 impl Conversation for Native {
     fn text(&mut self, text: &str, at: &Moment<'_>) -> Vec<Action> {
-        match update(text, at.subscription, &self.filters) {
+        match self.update(text, at.subscription) {
             Ok(selection) => vec![Action::Select(selection)],
             Err(message) => self.refusal(&message).map(Action::send).into_iter().collect(),
         }
@@ -186,56 +198,58 @@ struct Update {
     q: Option<String>,
 }
 
-/// Members that are absent keep what they were; an empty list, and an empty filter, mean everything again.
-fn update(text: &str, subscription: &Subscription, filters: &query::Limits) -> Result<Selection, String> {
-    let update: Update = serde_json::from_str(text).map_err(|error| format!("not an update: {error}"))?;
-    if update.name != "update" {
-        return Err(format!(
-            "unknown type {:?}; a client may send \"update\"",
-            update.name
-        ));
-    }
-    let mut selection = subscription.selection.clone();
-    if let Some(q) = update.q {
-        if subscription.view != View::Devices {
-            return Err("q belongs to view devices".to_owned());
+impl Native {
+    /// Members that are absent keep what they were; an empty list, and an empty filter, mean everything again.
+    fn update(&self, text: &str, subscription: &Subscription) -> Result<Selection, String> {
+        let update: Update = serde_json::from_str(text).map_err(|error| format!("not an update: {error}"))?;
+        if update.name != "update" {
+            return Err(format!(
+                "unknown type {:?}; a client may send \"update\"",
+                update.name
+            ));
         }
-        selection.filters = if q.is_empty() {
-            None
-        } else {
-            Some(Filters::parse(&q, filters).map_err(|error| format!("q: {error}"))?)
-        };
-    }
-    if let Some(devices) = update.device {
-        for device in &devices {
-            json::check_device(device)
-                .map_err(|invalid| format!("device {device:?}: {}", invalid.message))?;
+        let mut selection = subscription.selection.clone();
+        if let Some(q) = update.q {
+            if subscription.view != View::Devices {
+                return Err("q belongs to view devices".to_owned());
+            }
+            selection.filters = if q.is_empty() {
+                None
+            } else {
+                Some(Filters::parse(&q, &self.filters).map_err(|error| format!("q: {error}"))?)
+            };
         }
-        selection.devices = if devices.is_empty() {
-            DeviceSet::All
-        } else {
-            DeviceSet::Set(Arc::new(devices.into_iter().collect()))
-        };
-    }
-    if let Some(kinds) = update.kind {
-        let parsed: Result<Vec<Kind>, String> = kinds
-            .iter()
-            .map(|name| Kind::from_name(name).ok_or_else(|| format!("unknown kind {name:?}")))
-            .collect();
-        selection.kinds = if kinds.is_empty() {
-            KindSet::ALL
-        } else {
-            parsed?.into_iter().collect()
-        };
-    }
-    if let Some(metrics) = update.metric {
-        if subscription.view != View::Events {
-            return Err("metric belongs to view events".to_owned());
+        if let Some(devices) = update.device {
+            for device in &devices {
+                json::check_device(device)
+                    .map_err(|invalid| format!("device {device:?}: {}", invalid.message))?;
+            }
+            selection.devices = if devices.is_empty() {
+                DeviceSet::All
+            } else {
+                DeviceSet::Set(Arc::new(devices.into_iter().collect()))
+            };
         }
-        let metrics: BTreeSet<Box<str>> = metrics.into_iter().collect();
-        selection.metrics = (!metrics.is_empty()).then(|| Arc::new(metrics));
+        if let Some(kinds) = update.kind {
+            let parsed: Result<Vec<Kind>, String> = kinds
+                .iter()
+                .map(|name| Kind::from_name(name).ok_or_else(|| format!("unknown kind {name:?}")))
+                .collect();
+            selection.kinds = if kinds.is_empty() {
+                KindSet::ALL
+            } else {
+                parsed?.into_iter().collect()
+            };
+        }
+        if let Some(metrics) = update.metric {
+            if subscription.view != View::Events {
+                return Err("metric belongs to view events".to_owned());
+            }
+            let metrics = self.metrics.check(metrics.iter().map(|name| &**name));
+            selection.metrics = metrics.map_err(|error| format!("metric: {error}"))?;
+        }
+        Ok(selection)
     }
-    Ok(selection)
 }
 
 #[cfg(test)]

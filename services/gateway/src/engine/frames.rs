@@ -179,6 +179,7 @@ mod tests {
 
     use super::*;
     use crate::dialect::native::Native;
+use crate::open::OpenSettings;
     use crate::subscription::Framing;
 
     const SSE: Carriage = Carriage {
@@ -186,6 +187,10 @@ mod tests {
         framing: Framing::Plain,
         cursors: true,
     };
+
+    fn native() -> Native {
+        Native::new(&OpenSettings::default())
+    }
 
     fn telemetry(fields: &[&str]) -> LogRecord {
         let fields: BTreeMap<Box<str>, Scalar> = fields
@@ -252,7 +257,7 @@ mod tests {
     #[test]
     fn an_sse_block_has_its_cursor_and_its_data_and_ends_with_an_empty_line() {
         let record = telemetry(&["a"]);
-        let frame = data(&Native::default(), SSE, None, Item::Record(&record), "CURSOR").unwrap();
+        let frame = data(&native(), SSE, None, Item::Record(&record), "CURSOR").unwrap();
         let text = std::str::from_utf8(&frame).unwrap();
         assert!(
             text.starts_with("data: {") && text.ends_with("}\nid: CURSOR\n\n"),
@@ -263,7 +268,7 @@ mod tests {
 
     #[test]
     fn the_hello_of_sse_carries_retry_in_a_block_with_data() {
-        let frame = control(&Native::default(), SSE, Control::Hello, "", Some(4_321)).unwrap();
+        let frame = control(&native(), SSE, Control::Hello, "", Some(4_321)).unwrap();
         assert_eq!(&frame[..], b"event: hello\nretry: 4321\ndata: {}\n\n");
     }
 }

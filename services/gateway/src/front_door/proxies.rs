@@ -2,9 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
+/// Whether the client speaks TLS with a proxy.
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// Entries of `X-Forwarded-For` that are looked at, from the nearest on.
 const HOPS_MAX: usize = 32;
 
@@ -36,6 +38,14 @@ pub(crate) fn client(peer: SocketAddr, headers: &HeaderMap, trusted: &[IpNet]) -
         }
     }
     client
+}
+
+/// Forgets what a stranger says of the connection before it: what it is answered would be made of that.
+pub(crate) fn forget_strangers(peer: SocketAddr, headers: &mut HeaderMap, trusted: &[IpNet]) {
+    let address = peer.ip().to_canonical();
+    if !trusted.iter().any(|net| net.contains(&address)) {
+        headers.remove(FORWARDED_PROTO);
+    }
 }
 
 /// An address as proxies write it: with or without a port, an IPv6 address perhaps in brackets.
@@ -77,6 +87,16 @@ mod tests {
     #[test]
     fn a_stranger_is_not_believed() {
         assert_eq!(seen("192.0.2.7", &["198.51.100.1"]), "192.0.2.7");
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_says_that_its_client_speaks_tls() {
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        for (peer, is_believed) in [("192.0.2.7:9", false), ("10.1.1.1:9", true)] {
+            let mut headers = HeaderMap::from_iter([(FORWARDED_PROTO, "https".parse().unwrap())]);
+            forget_strangers(peer.parse().unwrap(), &mut headers, &trusted);
+            assert_eq!(headers.contains_key(FORWARDED_PROTO), is_believed, "{peer}");
+        }
     }
 
     #[test]

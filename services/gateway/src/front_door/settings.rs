@@ -34,7 +34,7 @@ pub struct FrontDoorSettings {
     pub http2_streams_max: u32,
     /// An HTTP/2 connection is asked for a sign of life this often, and closed without one.
     pub http2_ping: Duration,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Origins whose pages may use the API, such as `https://app.example.com`; `*` is any.
     pub allowed_origins: Vec<String>,

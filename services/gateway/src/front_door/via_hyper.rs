@@ -94,7 +94,9 @@ async fn answer(
     if let Some(response) = door.cors.preflight(&parts.method, &parts.headers) {
         return response;
     }
-    let client = proxies::client(peer, &parts.headers, &door.settings.trusted_proxies);
+    let trusted = &door.settings.trusted_proxies;
+    let client = proxies::client(peer, &parts.headers, trusted);
+    proxies::forget_strangers(peer, &mut parts.headers, trusted);
     let origin = parts.headers.get(ORIGIN).cloned();
     let span = door.observer.begin(&mut parts, client);
     let request = Request::from_parts(parts, body);

@@ -18,6 +18,16 @@ pub(super) fn page<T>(
     next: Option<&str>,
     write: impl Fn(&T, &mut Vec<u8>),
 ) -> Response<Body> {
+    json(StatusCode::OK, page_text(name, items, next, write))
+}
+
+/// The same, without what concerns HTTP.
+pub(super) fn page_text<T>(
+    name: &str,
+    items: &[T],
+    next: Option<&str>,
+    write: impl Fn(&T, &mut Vec<u8>),
+) -> Vec<u8> {
     let mut text = format!("{{\"{name}\":[").into_bytes();
     for (number, item) in items.iter().enumerate() {
         if number > 0 {
@@ -31,7 +41,7 @@ pub(super) fn page<T>(
         None => text.extend_from_slice(b"null"),
     }
     text.push(b'}');
-    json(StatusCode::OK, text)
+    text
 }
 
 /// `{"cursor":…}`.

@@ -5,18 +5,23 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use access::Scope;
-use access::http::Problem;
+use access::http::{Problem, json};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::StatusCode;
 use query::{Filter, Memo};
 use schemas::Document;
 use schemas::json::write_document;
 use state::{DeviceKey, Filterable, Stored};
 
-use super::answer::{page, store_problem};
+use super::answer::{page_text, store_problem};
 use super::{Answer, Caller, Native};
+use crate::desk::room::{Held, Sender};
 use crate::filters::Filters;
 use crate::subscription::DeviceSet;
+
+/// Charged for a list beside what it says: the documents that are read together.
+const DOCUMENTS_BYTES: usize = 1 << 20;
 
 impl Native {
     pub(super) async fn list(&self, caller: &Caller) -> Answer {
@@ -37,18 +42,17 @@ impl Native {
             Some(filters) => filters.narrow(&devices),
             None => devices,
         };
-        let found = match &devices {
-            DeviceSet::All => self.page_of_tenant(caller, &listing, after).await?,
-            DeviceSet::Set(devices) => self.page_of(caller, &listing, devices, after).await?,
-        };
-        Ok(page(
-            "devices",
-            &found.texts,
-            found.next.as_deref(),
-            |text, out| {
-                out.extend_from_slice(text);
-            },
-        ))
+        let mut found = Shown::new(self.room.held(Sender::known(&caller.principal)))?;
+        match &devices {
+            DeviceSet::All => self.page_of_tenant(caller, &listing, after, &mut found).await?,
+            DeviceSet::Set(devices) => {
+                self.page_of(caller, &listing, devices, after, &mut found).await?;
+            }
+        }
+        let text = page_text("devices", &found.texts, found.next.as_deref(), |text, out| {
+            out.extend_from_slice(text);
+        });
+        Ok(json(StatusCode::OK, found.held.answer(text)))
     }
 
     /// `q=`; devices as they are have no before.
@@ -72,10 +76,11 @@ impl Native {
         caller: &Caller,
         listing: &Listing,
         after: Option<&str>,
-    ) -> Result<Shown, Problem> {
+        found: &mut Shown,
+    ) -> Result<(), Problem> {
         let placement = self.placement(&caller.tenant);
         let whole = listing.looks_at_once(self.settings.page_items);
-        let (mut found, mut looks, mut count) = (Shown::default(), 0, whole);
+        let (mut looks, mut count) = (0, whole);
         found.next = after.map(Into::into);
         loop {
             let documents = &self.store.documents;
@@ -100,10 +105,9 @@ impl Native {
                 count = last;
                 continue;
             }
-            page.documents
-                .iter()
-                .filter(|stored| matches(stored))
-                .for_each(|stored| found.show(&stored.document));
+            for stored in page.documents.iter().filter(|stored| matches(stored)) {
+                found.show(&stored.document)?;
+            }
             found.next = page.next;
             let left = listing.limit.saturating_sub(found.texts.len());
             // Without a filter all of them match.
@@ -113,7 +117,7 @@ impl Native {
                 whole.min(left).max(1)
             };
             if found.next.is_none() || found.is_full(listing) || looks >= listing.looks_max {
-                return Ok(found);
+                return Ok(());
             }
         }
     }
@@ -125,10 +129,11 @@ impl Native {
         listing: &Listing,
         devices: &BTreeSet<Box<str>>,
         after: Option<&str>,
-    ) -> Result<Shown, Problem> {
+        found: &mut Shown,
+    ) -> Result<(), Problem> {
         let mut last = after.map(decode).transpose()?;
         let placement = self.placement(&caller.tenant);
-        let (mut found, mut looks) = (Shown::default(), 0);
+        let mut looks = 0;
         loop {
             let from = last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
             let ids: Vec<&Box<str>> = devices
@@ -136,7 +141,7 @@ impl Native {
                 .take(listing.looks_at_once(self.settings.page_items))
                 .collect();
             if ids.is_empty() {
-                return Ok(found);
+                return Ok(());
             }
             let keys: Vec<_> = ids
                 .iter()
@@ -155,13 +160,13 @@ impl Native {
                 looks += 1;
                 last = Some(id.clone());
                 if let Some(stored) = stored.filter(|stored| listing.matches(&stored.document)) {
-                    found.show(&stored.document);
+                    found.show(&stored.document)?;
                 }
                 if found.is_full(listing) || looks >= listing.looks_max {
                     let behind = (Bound::Excluded(&**id), Bound::Unbounded);
                     let has_more = devices.range::<str, _>(behind).next().is_some();
                     found.next = has_more.then(|| URL_SAFE_NO_PAD.encode(id.as_bytes()).into());
-                    return Ok(found);
+                    return Ok(());
                 }
             }
         }
@@ -180,20 +185,42 @@ struct Listing {
 }
 
 /// A page of a list, as far as it was found.
-#[derive(Default)]
 struct Shown {
     /// Documents as JSON.
     texts: Vec<Vec<u8>>,
     bytes: usize,
     next: Option<Box<str>>,
+    /// The room that it has.
+    held: Held,
 }
 
 impl Shown {
-    fn show(&mut self, document: &Document) {
+    fn new(held: Held) -> Result<Self, Problem> {
+        let mut shown = Self {
+            texts: Vec::new(),
+            bytes: 0,
+            next: None,
+            held,
+        };
+        shown.take_room(DOCUMENTS_BYTES)?;
+        Ok(shown)
+    }
+
+    fn show(&mut self, document: &Document) -> Result<(), Problem> {
         let mut text = Vec::new();
         write_document(document, &mut text);
+        // Once by itself, and once in the answer.
+        self.take_room(2 * text.len())?;
         self.bytes += text.len();
         self.texts.push(text);
+        Ok(())
+    }
+
+    fn take_room(&mut self, bytes: usize) -> Result<(), Problem> {
+        if self.held.take(bytes) {
+            return Ok(());
+        }
+        Err(Problem::unavailable("too many lists are under way", 1))
     }
 
     fn is_full(&self, listing: &Listing) -> bool {

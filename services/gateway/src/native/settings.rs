@@ -17,6 +17,10 @@ pub struct NativeSettings {
     /// Bytes of documents in one answer; those that are read together with the one that passes it are its
     /// last, and the next page goes on behind them.
     pub list_bytes_max: usize,
+    /// Bytes of all lists that are under way at once; beyond that they are answered 503.
+    pub list_held_bytes_max: usize,
+    /// Those to one tenant, so that it leaves room to others.
+    pub list_held_tenant_bytes_max: usize,
     /// What a filter may be.
     pub filters: query::Limits,
     /// How long `min_cursor` waits, where the request does not say, and at most.
@@ -44,6 +48,8 @@ impl Default for NativeSettings {
             page_items_max: 1_000,
             list_documents_max: 10_000,
             list_bytes_max: 8 << 20,
+            list_held_bytes_max: 128 << 20,
+            list_held_tenant_bytes_max: 48 << 20,
             filters: query::Limits::default(),
             wait_max: Duration::from_secs(5),
             applied_poll: Duration::from_millis(20),

@@ -220,27 +220,50 @@ fn kinds(query: &Query) -> Parsed<KindSet> {
 }
 
 fn metrics(query: &Query, view: View, settings: &OpenSettings) -> Parsed<Option<Arc<BTreeSet<Box<str>>>>> {
-    let mut metrics = BTreeSet::new();
-    for metric in list(query, "metric") {
-        if view == View::Devices {
-            return Err(bad("metric", "belongs to view=events"));
-        }
-        if metric.is_empty() || metric.len() > settings.metric_bytes_max {
-            let message = format!(
-                "a metric is the dotted path of a field, 1 to {} bytes",
-                settings.metric_bytes_max
-            );
-            return Err(bad("metric", message));
-        }
-        metrics.insert(Box::from(metric));
-        if metrics.len() > settings.metrics_max {
-            return Err(bad(
-                "metric",
-                format!("a stream names at most {} metrics", settings.metrics_max),
-            ));
+    let mut metrics = list(query, "metric").peekable();
+    if view == View::Devices && metrics.peek().is_some() {
+        return Err(bad("metric", "belongs to view=events"));
+    }
+    MetricLimits::of(settings)
+        .check(metrics)
+        .map_err(|message| bad("metric", message))
+}
+
+/// What the names of metrics may be that a stream shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MetricLimits {
+    count: usize,
+    bytes: usize,
+}
+
+impl MetricLimits {
+    pub(crate) const fn of(settings: &OpenSettings) -> Self {
+        Self {
+            count: settings.metrics_max,
+            bytes: settings.metric_bytes_max,
         }
     }
-    Ok((!metrics.is_empty()).then(|| Arc::new(metrics)))
+
+    /// The set of these, `None` without any; else what is wrong with them.
+    pub(crate) fn check<'a>(
+        self,
+        names: impl Iterator<Item = &'a str>,
+    ) -> Result<Option<Arc<BTreeSet<Box<str>>>>, String> {
+        let Self { count, bytes } = self;
+        let mut metrics = BTreeSet::new();
+        for name in names {
+            if name.is_empty() || name.len() > bytes {
+                return Err(format!(
+                    "a metric is the dotted path of a field, 1 to {bytes} bytes"
+                ));
+            }
+            metrics.insert(Box::from(name));
+            if metrics.len() > count {
+                return Err(format!("a stream names at most {count} metrics"));
+            }
+        }
+        Ok((!metrics.is_empty()).then(|| Arc::new(metrics)))
+    }
 }
 
 fn filters(query: &Query, view: View, settings: &OpenSettings) -> Parsed<Option<Filters>> {

@@ -18,7 +18,8 @@ use uuid::Uuid;
 
 use super::reaction::{REACTIONS, Rule, StepReaction};
 
-/// So many commands for devices that nobody knows wait for their end; those beyond have none.
+/// So many commands for devices that nobody knows wait for their end; those beyond have none. A tenant has as many
+/// at most as there is room left, so that none fills it.
 const UNKNOWN_MAX: usize = 10_000;
 
 /// The open commands that expire, each with its timer. Rebuilt from documents.
@@ -28,6 +29,8 @@ pub(super) struct Expiries {
     timers: BTreeSet<(Micros, Arc<DeviceKey>, Box<str>)>,
     /// How many of them stand in no document.
     unknown: usize,
+    /// The same by tenant.
+    unknown_of: FxHashMap<Box<str>, usize>,
 }
 
 struct Expiring {
@@ -81,12 +84,15 @@ impl Expiries {
         let waits = self.devices.get(key).into_iter().flatten();
         let mut ids = waits.map(|expiring| &expiring.command.command_id);
         let is_first = step.status == CommandStatus::Queued && !ids.any(|id| *id == step.command_id);
-        let Some(expires_at) = step.expires_at.filter(|_| is_first && self.unknown < UNKNOWN_MAX) else {
+        let of_tenant = self.unknown_of.get(&key.tenant).copied().unwrap_or(0);
+        let has_room = of_tenant < UNKNOWN_MAX - self.unknown;
+        let Some(expires_at) = step.expires_at.filter(|_| is_first && has_room) else {
             return;
         };
         let id = step.command_id.clone();
         self.timers.insert((expires_at, Arc::clone(key), id));
         self.unknown += 1;
+        *self.unknown_of.entry(key.tenant.clone()).or_default() += 1;
         let expiring = self.devices.entry(Arc::clone(key)).or_default();
         expiring.push(Expiring {
             command: DeviceCommand {
@@ -118,6 +124,12 @@ impl Expiries {
         };
         let ended = expiring.swap_remove(index);
         self.unknown -= 1;
+        if let Some(of_tenant) = self.unknown_of.get_mut(&key.tenant) {
+            *of_tenant -= 1;
+            if *of_tenant == 0 {
+                self.unknown_of.remove(&key.tenant);
+            }
+        }
         self.timers.remove(&(ended.at, Arc::clone(key), id.into()));
         if expiring.is_empty() {
             self.devices.remove(key);

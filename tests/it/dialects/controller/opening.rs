@@ -204,3 +204,47 @@ async fn a_revoked_credential_ends_every_socket() {
     }
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn staff_of_several_organizations_takes_the_places_of_its_own() {
+    let world = World::with(|config| config.gateway.streams_per_tenant_max = 1).await;
+    let staff_of = async |tenant: &str| {
+        let token = json!({"role": "user", "tenant": tenant, "staff": true,
+            "permissions": ["geo.view_location"], "organizations": ["acme", "globex"]});
+        world.node.api.with_token(&world.node.api.token(&token).await)
+    };
+    let (ours, theirs) = (staff_of("acme").await, staff_of("globex").await);
+    let socket = open(&ours, LOCATIONS).await;
+    let full = try_open(&ours, LOCATIONS).await.err();
+    assert!(matches!(full, Some(Ended::Status(503, _))), "{full:?}");
+    let others = open(&theirs, LOCATIONS).await;
+    let operators = open(&superuser(&world).await, LOCATIONS).await;
+    drop((socket, others, operators));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_location_is_followed_from_its_first_device_on() {
+    let world = World::start().await;
+    let root = superuser(&world).await;
+    for number in 0..10 {
+        let (device, yard) = (format!("van-{number}"), format!("yard-{number}"));
+        let event = |longitude: f64| {
+            placed(
+                &device,
+                json!({"location_id": yard, "geometry": at(longitude, 41.9)}),
+            )
+        };
+        // Durable, and perhaps in no table yet.
+        world.admin.send_events(&[event(12.5)]).await;
+        let mut socket = open(&root, &location(&yard)).await;
+        world.admin.send_events(&[event(13.5)]).await;
+        let moved = socket
+            .first("its move", |frame| {
+                frame["geometry"]["coordinates"] == json!([13.5, 41.9])
+            })
+            .await;
+        assert_eq!(moved["id"], yard);
+    }
+    world.end().await;
+}

@@ -3,7 +3,7 @@
 use reqwest::Url;
 use serde_json::{Value, json};
 use tests::api::{Answer, Api};
-use tests::world::World;
+use tests::world::{TENANT, World};
 
 use super::{filtered, telemetry, update};
 
@@ -139,5 +139,61 @@ async fn it_needs_a_bearer_that_reads_and_shows_its_scope() {
     assert_eq!(ids(&get(&user, &[]).await), ["tag-05", "tag-09"]);
     assert_eq!(ids(&get(&user, &[("q", "speed > 5")]).await), ["tag-09"]);
     assert_eq!(ids(&get(&user, &[("q", "id = \"tag-06\"")]).await), [""; 0]);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn as_many_devices_as_one_answer_may_hold_come_without_pages_and_one_more_does_not() {
+    let world = World::with(|config| config.open.filter.devices_max = 7).await;
+    fleet(&world).await;
+    let answer = get(&world.admin, &[("q", "speed >= 23")]).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(ids(&answer).len(), 7);
+    let answer = get(&world.admin, &[("q", "speed >= 22")]).await;
+    assert_eq!(answer.status, 400, "{}", answer.text);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_devices_than_may_be_looked_at_are_told_from_none() {
+    let world = World::with(|config| {
+        config.open.filter.devices_max = 10;
+        config.open.filter.looks_max = 20;
+    })
+    .await;
+    fleet(&world).await;
+    let answer = get(&world.admin, &[("q", "speed = 99")]).await;
+    assert_eq!(answer.status, 400, "{}", answer.text);
+    let (mut looks, mut page) = (0, String::new());
+    loop {
+        let answer = get(&world.admin, &[("q", "speed = 99"), ("page", &page)]).await;
+        assert_eq!(ids(&answer), [""; 0]);
+        looks += 1;
+        match answer.json["next"].as_str() {
+            Some(next) => page = next.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(looks, 2);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_for_which_there_is_no_room_are_503_and_those_of_others_are_not() {
+    let world = World::with(|config| {
+        config.open.filter.held_tenant_bytes_max = 1 << 20;
+        config.native.list_held_tenant_bytes_max = 1 << 19;
+    })
+    .await;
+    fleet(&world).await;
+    let operator = &world.node.api;
+    for (path, busy) in [("/api/v2/devices", "error"), ("/v1/devices", "detail")] {
+        let answer = world.admin.get(path).await;
+        assert_eq!(answer.status, 503, "{path}: {}", answer.text);
+        assert!(answer.json[busy].is_string(), "{path}: {}", answer.text);
+        assert!(answer.headers.contains_key("retry-after"), "{path}");
+        let answer = operator.get(&format!("{path}?tenant={TENANT}")).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+    }
     world.end().await;
 }

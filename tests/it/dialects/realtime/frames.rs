@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tests::fixture::{assert_like, fixture};
 use tests::socket::Socket;
+use tests::wait::until;
 use tests::world::World;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -114,6 +115,44 @@ async fn liveness_is_told_when_it_changes() {
         .send_events(&[lock(true, "evt_125", "key", json!({}))])
         .await;
     assert_eq!(socket.next().await["type"], "device_locked");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_verdict_of_silence_that_a_report_overtook_is_not_told() {
+    let world = World::start().await;
+    let mut socket = subscribed(&world, "").await;
+    let report = |n: u32| json!({"device": "ABC123", "kind": "telemetry", "fields": {"n": n}});
+    world.admin.send_events(&[report(1)]).await;
+    let online = socket.until("device_status").await;
+    assert_eq!(online["payload"]["is_online"], true);
+    let since: jiff::Timestamp = online["timestamp"]
+        .as_str()
+        .expect("a time")
+        .parse()
+        .expect("a time");
+    let deadline = since + jiff::SignedDuration::from_millis(1);
+    let deadline_text = Value::from(format!("{deadline:.3}"));
+    until("its deadline has passed", async || {
+        (jiff::Timestamp::now() > deadline).then_some(())
+    })
+    .await;
+    let presence = |reason: &str, status: &str| {
+        json!({"device": "ABC123", "kind": "presence", "status": status, "previous": "ONLINE",
+            "reason": reason})
+    };
+    let mut overtaken = presence("silence", "STALE");
+    overtaken["time"] = deadline_text.clone();
+    world.admin.send_events(&[report(2), overtaken]).await;
+    let later = [
+        lock(true, "evt_125", "key", json!({})),
+        presence("report", "OFFLINE"),
+    ];
+    world.admin.send_events(&later).await;
+    socket.until("device_locked").await;
+    let offline = socket.until("device_status").await;
+    assert_eq!(offline["payload"]["is_online"], false);
+    assert_ne!(offline["timestamp"], deadline_text, "that verdict was void");
     world.end().await;
 }
 

@@ -69,7 +69,7 @@ async fn logs_are_listed_newest_first_in_the_order_of_their_own_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_of_logs_holds_what_the_rows_that_may_be_looked_through_hold() {
+async fn logs_that_lie_beyond_the_rows_that_may_be_looked_through_are_told_from_none() {
     let world = World::with(|config| config.open.watch.logs_rows_max = 20).await;
     let log = |n: usize, level: &str| {
         event(
@@ -84,7 +84,16 @@ async fn a_page_of_logs_holds_what_the_rows_that_may_be_looked_through_hold() {
     let path = format!("/v1/devices?id={DEVICE}&min_cursor={cursor}");
     assert_eq!(world.admin.get(&path).await.status, 200);
     let page = world.admin.get(&format!("{PATH}/logs?level=error")).await;
-    assert_eq!(ids(result(&page)), ["l30"]);
+    assert_eq!(
+        (page.status.as_u16(), &page.json["success"]),
+        (400, &json!(false)),
+        "{}",
+        page.json
+    );
+    let page = world.admin.get(&format!("{PATH}/logs?level=error&limit=1")).await;
+    assert_eq!(page.status, 400, "logs come late: an older row may be newer");
+    let page = world.admin.get(&format!("{PATH}/logs?limit=1")).await;
+    assert_eq!(page.status, 400);
     world.end().await;
 }
 

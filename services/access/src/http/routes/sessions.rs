@@ -72,8 +72,7 @@ impl AdministrationService {
     }
 }
 
-/// Whether a proxy says that the client speaks TLS with it. Who lies about it gets a cookie that its own
-/// browser does not send back.
+/// Whether a proxy says that the client speaks TLS with it. The front door lets only trusted ones say so.
 fn is_forwarded_from_tls(headers: &HeaderMap) -> bool {
     let proto = headers.get(FORWARDED_PROTO).and_then(|value| value.to_str().ok());
     proto.is_some_and(|proto| {

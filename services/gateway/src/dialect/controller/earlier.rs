@@ -244,6 +244,7 @@ mod tests {
                 row(8, "open", Queued),
                 row(7, "ended", Queued),
             ],
+            left_out: 0,
             next: None,
         });
         let mut updates = Updates::default();

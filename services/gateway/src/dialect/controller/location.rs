@@ -9,6 +9,7 @@ use schemas::document::DeviceLocation;
 use schemas::event::Point;
 use schemas::{Change, Document};
 use serde_json::Value;
+use state::DeviceKey;
 
 use super::command::{admits, rescoped, reset};
 use super::{LOCATIONS, may_anywhere};
@@ -174,9 +175,11 @@ impl Dialect for One {
 /// a location.
 pub(super) struct Places {
     location: Box<str>,
+    /// Tenants' devices that are there, by name: another tenant's of that name may be elsewhere.
+    here: BTreeMap<Box<str>, BTreeSet<Box<str>>>,
     /// Devices that came, by tenant, and where they were then.
     came: BTreeMap<Box<str>, Came>,
-    /// Devices that left.
+    /// Names of which no device is there any more.
     left: BTreeSet<Box<str>>,
     /// Those who came, until it is known where they went before they were followed: a question of each
     /// tenant's, oldest first.
@@ -187,14 +190,37 @@ pub(super) struct Places {
 type Came = BTreeMap<Box<str>, Option<Point>>;
 
 impl Places {
-    /// Of that location.
-    pub(super) fn of(location: Box<str>) -> Self {
+    /// Of that location, where these are.
+    pub(super) fn of(location: Box<str>, devices: impl IntoIterator<Item = DeviceKey>) -> Self {
+        let mut here: BTreeMap<Box<str>, BTreeSet<Box<str>>> = BTreeMap::new();
+        for DeviceKey { tenant, device } in devices {
+            here.entry(device).or_default().insert(tenant);
+        }
         Self {
             location,
+            here,
             came: BTreeMap::new(),
             left: BTreeSet::new(),
             asked: VecDeque::new(),
         }
+    }
+
+    /// Notes whose device it is that came.
+    fn come(&mut self, document: &Document) -> bool {
+        let tenants = self.here.entry(document.id.clone()).or_default();
+        tenants.insert(document.tenant.clone())
+    }
+
+    /// Notes whose device it is that is elsewhere; whether it was there, and nobody's of that name is now.
+    fn go(&mut self, document: &Document) -> bool {
+        let Some(tenants) = self.here.get_mut(&document.id) else {
+            return false;
+        };
+        let is_last = tenants.remove(&document.tenant) && tenants.is_empty();
+        if is_last {
+            self.here.remove(&document.id);
+        }
+        is_last
     }
 
     fn is_here(&self, document: &Document) -> bool {
@@ -206,6 +232,10 @@ impl Places {
 }
 
 impl Conversation for Places {
+    fn shows(&self, document: &Document) -> bool {
+        self.is_here(document)
+    }
+
     fn text(&mut self, _: &str, _: &Moment<'_>) -> Vec<Action> {
         Vec::new()
     }
@@ -216,19 +246,19 @@ impl Conversation for Places {
         };
         let document = &change.document;
         let device = &document.id;
-        let is_followed = at.subscription.selection.devices.contains(device);
         let mut actions = Vec::new();
         if !self.is_here(document) {
             if let Some(came) = self.came.get_mut(&document.tenant) {
                 came.remove(device);
             }
-            if is_followed && self.left.insert(device.clone()) {
+            if self.go(document) {
+                self.left.insert(device.clone());
                 actions.push(Action::Timer(CHOOSE_AFTER));
             }
             return actions;
         }
         self.left.remove(device);
-        if !is_followed {
+        if self.come(document) && !at.subscription.selection.devices.contains(device) {
             let point = document.location.as_ref().and_then(|location| location.geometry);
             let came = self.came.entry(document.tenant.clone()).or_default();
             came.insert(device.clone(), point);
@@ -282,6 +312,7 @@ impl Conversation for Places {
 
 #[cfg(test)]
 mod tests {
+    use journal::{Headers, Record, Topic};
     use schemas::document::DeviceLocation;
     use state::Stored;
 
@@ -324,7 +355,7 @@ mod tests {
             is_blocked: false,
             cursor: None,
         };
-        let mut places = Places::of("depot".into());
+        let mut places = Places::of("depot".into(), []);
         for tenant in tenants {
             places.came.insert(tenant, [("van".into(), at(1.5))].into());
         }
@@ -351,5 +382,72 @@ mod tests {
         };
         assert_eq!(told("acme", 1.5), 0, "it is where it was");
         assert_eq!(told("globex", 2.5), 1);
+    }
+
+    fn moved(tenant: &str, place: &str, geometry: Option<Point>) -> LogRecord {
+        let mut document = Document::clone(&stored(tenant, geometry).document);
+        if let Some(location) = &mut document.location {
+            location.id = Some(place.into());
+        }
+        let change = Change {
+            document,
+            changed: vec!["location.geometry".into()],
+            before: "{\"location\":{\"geometry\":null,\"id\":\"depot\"}}".into(),
+            event_id: "e".into(),
+            updated_before: None,
+            last_seen_before: None,
+        };
+        let record = Record {
+            offset: 0,
+            timestamp_ms: 0,
+            key: format!("{tenant}/van").into(),
+            value: Some(change.encode()),
+            headers: Headers::default(),
+        };
+        LogRecord::new(Topic::State, 0, record)
+    }
+
+    #[test]
+    fn a_device_elsewhere_is_not_taken_for_another_tenants_of_that_name() {
+        let tenants: [Box<str>; 2] = ["acme".into(), "globex".into()];
+        let mut subscription = subscription(TenantScope::Some(Arc::new(tenants.into())));
+        subscription.selection.devices = DeviceSet::Set(Arc::new(["van".into()].into()));
+        let moment = Moment {
+            now: 0,
+            subscription: &subscription,
+            devices_max: 9,
+            is_blocked: false,
+            cursor: None,
+        };
+        let van = DeviceKey {
+            tenant: "acme".into(),
+            device: "van".into(),
+        };
+        let mut places = Places::of("depot".into(), [van]);
+        assert!(
+            places
+                .record(&moved("globex", "yard", at(2.5)), &moment)
+                .is_empty(),
+            "theirs never was there"
+        );
+        assert_eq!(places.record(&moved("acme", "depot", at(2.5)), &moment).len(), 1);
+        assert!(places.shows(&stored("acme", at(1.5)).document));
+        let Some(change) = moved("globex", "yard", at(2.5)).change().cloned() else {
+            panic!("no change");
+        };
+        assert!(!places.shows(&change.document));
+        assert!(
+            places
+                .record(&moved("globex", "depot", at(3.5)), &moment)
+                .iter()
+                .all(|action| matches!(action, Action::Send(_))),
+            "that name is followed already"
+        );
+        assert!(
+            places.record(&moved("acme", "yard", at(3.5)), &moment).is_empty(),
+            "theirs is there"
+        );
+        let gone = places.record(&moved("globex", "yard", at(3.5)), &moment);
+        assert!(matches!(gone[..], [Action::Timer(_)]));
     }
 }

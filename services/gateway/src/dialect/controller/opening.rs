@@ -74,14 +74,15 @@ pub(super) fn location(asked: &Asked<'_>, location: Box<str>) -> Result<Opening,
     };
     let named = named(asked)?;
     let mut opening = opening(asked, View::Devices, &[], told, Arc::new(One))?;
-    opening.conversation = Box::new(Places::of(location.clone()));
     let tenants = match &named {
         Some(named) => Some(Arc::new(BTreeSet::from([named.clone()]))),
         None if principal.is_superuser() => None,
         None => Some(Arc::clone(&principal.organizations)),
     };
+    // Who comes while it is asked who is there is told of.
+    opening.begins_before = Some(tenants.clone().map_or(TenantScope::All, TenantScope::Some));
     let ask = Ask::DevicesAt {
-        location,
+        location: location.clone(),
         tenants,
         limit: DEVICES_AT_MAX,
     };
@@ -101,7 +102,9 @@ pub(super) fn location(asked: &Asked<'_>, location: Box<str>) -> Result<Opening,
                 return Err(not_allowed());
             }
             let there = keys.into_iter().filter(|key| tenants.contains(&key.tenant));
-            let devices = there.map(|key| key.device).collect();
+            let there: Vec<DeviceKey> = there.collect();
+            let devices = there.iter().map(|key| key.device.clone()).collect();
+            opening.conversation = Box::new(Places::of(location, there));
             opening.selection.devices = DeviceSet::Set(Arc::new(devices));
             opening.selection.tenant = one_or_some(tenants);
             Ok(())

@@ -7,9 +7,10 @@ use access::http::{Body, Path, Problem, json};
 use http::{Response, StatusCode};
 use query::Limits;
 use schemas::json::write_merged_document;
-use state::Page;
 
 use super::{FILTER_PARSE, SURFACE, error, refuse, tenant};
+use crate::desk::room::{self, Held, Room, Sender};
+use crate::dialect::conversation::{self, Looked};
 use crate::dialect::requests::{Do, Request, Requests, Step};
 use crate::dialect::text::quoted;
 use crate::dialect::{Answer, Ask, Refusal};
@@ -17,10 +18,16 @@ use crate::filters::Filters;
 use crate::open::OpenSettings;
 
 const DEVICES: &str = "/api/v2/devices";
+/// Documents that are read together.
+const PAGE: usize = 250;
+/// Documents found, from which on a step ends.
+const ENOUGH: usize = 1_000;
 /// Documents that are looked at in one step.
-const LOOKS: usize = 250;
+const LOOKS: usize = 5_000;
 /// Steps of one answer, whatever the settings say: fewer than the desk takes.
 const STEPS_MAX: usize = 900;
+/// Charged for an answer beside what it says: the documents of a step.
+const STEP_BYTES: usize = 2 << 20;
 
 /// Limits of the filter dialect's requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +38,10 @@ pub struct Settings {
     pub answer_bytes_max: usize,
     /// Documents that are looked at for one answer.
     pub looks_max: usize,
+    /// Bytes of all answers that are under way at once.
+    pub held_bytes_max: usize,
+    /// Those to one tenant, so that it leaves room to others.
+    pub held_tenant_bytes_max: usize,
 }
 
 impl Default for Settings {
@@ -38,7 +49,9 @@ impl Default for Settings {
         Self {
             devices_max: 10_000,
             answer_bytes_max: 16 << 20,
-            looks_max: 100_000,
+            looks_max: 2_000_000,
+            held_bytes_max: 128 << 20,
+            held_tenant_bytes_max: 48 << 20,
         }
     }
 }
@@ -47,6 +60,7 @@ impl Default for Settings {
 pub struct Devices {
     settings: Settings,
     limits: Limits,
+    room: Arc<Room>,
 }
 
 impl Devices {
@@ -54,6 +68,13 @@ impl Devices {
     #[must_use]
     pub fn new(settings: &OpenSettings) -> Self {
         Self {
+            room: Arc::new(Room::new(room::Limits {
+                all: settings.filter.held_bytes_max,
+                tenant: settings.filter.held_tenant_bytes_max,
+                // Everybody who is answered is known.
+                nameless: 0,
+                address: 0,
+            })),
             settings: settings.filter.clone(),
             // Devices as they are have no before.
             limits: settings.filters.clone().without_previous(),
@@ -68,12 +89,17 @@ impl Requests for Devices {
 
     fn begin(&self, request: Request) -> Step {
         let (settings, limits) = (self.settings.clone(), self.limits.clone());
+        let room = Arc::clone(&self.room);
         Step::then(Do::Authenticate(SURFACE), move |done| {
             let principal = match done.principal() {
                 Ok(principal) => principal,
                 Err(refusal) => return Step::Answer(refuse(&refusal)),
             };
-            match Search::begin(&principal, &request, settings, &limits) {
+            let mut held = room.held(Sender::known(&principal));
+            if !held.take(STEP_BYTES) {
+                return no_room();
+            }
+            match Search::begin(&principal, &request, settings, &limits, held) {
                 Ok(search) => search.read(),
                 Err(refused) => Step::Answer(refused.answer()),
             }
@@ -120,9 +146,13 @@ struct Search {
     /// The client asked for pages: it reads `next`.
     is_paged: bool,
     steps: usize,
+    /// Documents that were looked at.
+    looks: usize,
     count: usize,
-    /// The devices found, as they stand in the answer.
-    found: Vec<u8>,
+    /// The answer, up to the devices found so far.
+    text: Vec<u8>,
+    /// The room that it has.
+    held: Held,
 }
 
 impl Search {
@@ -131,6 +161,7 @@ impl Search {
         request: &Request,
         settings: Settings,
         limits: &Limits,
+        held: Held,
     ) -> Result<Self, Refused> {
         let word = |name: &str| Ok::<_, Refused>(request.query.get(name)?.filter(|value| !value.is_empty()));
         let tenant = tenant(principal, &request.query)?;
@@ -143,74 +174,115 @@ impl Search {
             page: word("page")?.map(Into::into),
             is_paged: request.query.get("page")?.is_some(),
             steps: 0,
+            looks: 0,
             count: 0,
-            found: Vec::new(),
+            text: b"{\"devices\":[".to_vec(),
+            held,
         })
+    }
+
+    /// Documents that are read together.
+    fn page_documents(&self) -> usize {
+        PAGE.min(self.settings.devices_max.max(1))
     }
 
     fn read(self) -> Step {
-        let ask = Ask::Devices {
+        let room = self.settings.devices_max.saturating_sub(self.count);
+        let enough = if self.is_paged { ENOUGH.min(room) } else { ENOUGH };
+        let ask = Ask::Devices(conversation::Search {
             filters: self.filters.clone(),
             page: self.page.clone(),
-            limit: LOOKS.min(self.settings.devices_max.max(1)),
-        };
+            limit: self.page_documents(),
+            enough,
+            looks: LOOKS.min(self.settings.looks_max.saturating_sub(self.looks)),
+        });
         Step::then(Do::ask(&self.tenant, &self.principal, ask), move |done| {
-            let Answer::Devices(page) = done.answer() else {
+            let Answer::Devices(found) = done.answer() else {
                 return unavailable();
             };
-            let Some(page) = page else {
+            let Some(found) = found else {
                 let problem = Problem::bad_request("page: no answer to this request named it as next");
                 return Step::Answer(refuse(&problem.into()));
             };
-            self.take(page)
+            self.take(found)
         })
     }
 
-    fn take(mut self, page: Page) -> Step {
-        for stored in &page.documents {
+    fn take(mut self, found: Looked) -> Step {
+        let before = self.text.len();
+        for stored in &found.documents {
             if self.count > 0 {
-                self.found.push(b',');
+                self.text.push(b',');
             }
             self.count += 1;
-            write_merged_document(&stored.document, &mut self.found);
+            write_merged_document(&stored.document, &mut self.text);
         }
         self.steps += 1;
-        self.page = page.next;
-        if self.page.is_none() || self.is_full() {
+        self.looks += found.looks;
+        self.page = found.next;
+        if !self.held.take(self.text.len() - before) {
+            return no_room();
+        }
+        if self.is_too_much() {
+            return Step::Answer(refuse(&too_much()));
+        }
+        if self.page.is_none() {
             return self.finish();
         }
-        self.read()
+        match (self.may_go_on(), self.is_paged) {
+            (true, _) => self.read(),
+            (false, true) => self.finish(),
+            (false, false) => Step::Answer(refuse(&too_much())),
+        }
     }
 
-    /// Whether another page might be too much.
-    fn is_full(&self) -> bool {
+    /// Whether more was found than an answer without pages may hold.
+    fn is_too_much(&self) -> bool {
+        let Settings {
+            devices_max,
+            answer_bytes_max,
+            ..
+        } = self.settings;
+        !self.is_paged && (self.count > devices_max || self.text.len() > answer_bytes_max)
+    }
+
+    /// Whether more may be looked at. Where there are pages, not if the next documents might be too many.
+    fn may_go_on(&self) -> bool {
         let Settings {
             devices_max,
             answer_bytes_max,
             looks_max,
+            ..
         } = self.settings;
-        self.count + LOOKS > devices_max
-            || self.found.len() >= answer_bytes_max
-            || self.steps * LOOKS >= looks_max
-            || self.steps >= STEPS_MAX
+        let has_room = !self.is_paged
+            || (self.count + self.page_documents() <= devices_max && self.text.len() < answer_bytes_max);
+        has_room && self.looks < looks_max && self.steps < STEPS_MAX
     }
 
-    /// The answer; `next` only where there is more. A client that knows of no pages would take a part for
-    /// the whole, and is told so instead.
-    fn finish(self) -> Step {
-        if self.page.is_some() && !self.is_paged {
-            let problem = Problem::bad_request(
-                "more devices than one answer takes; narrow q, or ask for pages: page= at first, then the next of each \
-                 answer",
-            );
-            return Step::Answer(refuse(&problem.into()));
+    /// The answer; `next` only where there is more, and the client asked for pages.
+    fn finish(mut self) -> Step {
+        self.text.push(b']');
+        if let Some(page) = &self.page {
+            self.text.extend_from_slice(b",\"next\":");
+            self.text.extend_from_slice(quoted(page).as_bytes());
         }
-        let found = String::from_utf8_lossy(&self.found);
-        let next = self
-            .page
-            .map_or_else(String::new, |page| format!(",\"next\":{}", quoted(&page)));
-        Step::Answer(json(StatusCode::OK, format!("{{\"devices\":[{found}]{next}}}")))
+        self.text.push(b'}');
+        Step::Answer(json(StatusCode::OK, self.held.answer(self.text)))
     }
+}
+
+/// A client that knows of no pages would take a part for the whole, and is told so instead.
+fn too_much() -> Refusal {
+    Problem::bad_request(
+        "more devices than one answer takes; narrow q, or ask for pages: page= at first, then the next of each \
+         answer",
+    )
+    .into()
+}
+
+fn no_room() -> Step {
+    let problem = Problem::unavailable("too many answers are under way", 1);
+    Step::Answer(refuse(&problem.into()))
 }
 
 fn unavailable() -> Step {

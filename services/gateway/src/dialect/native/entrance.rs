@@ -43,9 +43,7 @@ impl Entrance for Stream {
             filters: parameters.filters,
             told: Told::default(),
         };
-        let native = Native {
-            filters: asked.settings.filters.clone(),
-        };
+        let native = Native::new(asked.settings);
         Ok(Opening {
             delivery: parameters.delivery,
             every: parameters.every,

@@ -11,6 +11,10 @@ use crate::dialect::Ending;
 use crate::engine::LogRecord;
 use crate::subscription::{Delivery, Framing, Reset, ResetReason, Start, TenantScope, Told};
 
+fn native() -> Native {
+    Native::new(&OpenSettings::default())
+}
+
 fn event() -> Event {
     Event {
         id: "e1".into(),
@@ -63,14 +67,14 @@ fn look(transport: Transport) -> Look<'static> {
 
 fn data(transport: Transport, item: Item<'_>) -> Option<Value> {
     let mut out = Vec::new();
-    Native::default()
+    native()
         .data(look(transport), item, "CURSOR", &mut out)
         .then(|| serde_json::from_slice(&out).unwrap())
 }
 
 fn control(transport: Transport, control: Control<'_>) -> Option<(&'static str, Value)> {
     let mut out = Vec::new();
-    let name = Native::default().control(look(transport), control, "CURSOR", &mut out)?;
+    let name = native().control(look(transport), control, "CURSOR", &mut out)?;
     Some((name, serde_json::from_slice(&out).unwrap()))
 }
 
@@ -122,7 +126,7 @@ fn a_device_that_left_is_named() {
     let record = record(Topic::State, Some(change().encode()));
     let left = |transport| {
         let mut out = Vec::new();
-        assert!(Native::default().left(look(transport), &record, "CURSOR", &mut out));
+        assert!(native().left(look(transport), &record, "CURSOR", &mut out));
         serde_json::from_slice::<Value>(&out).unwrap()
     };
     assert_eq!(left(Transport::Sse), json!({"left": "d"}));
@@ -200,7 +204,7 @@ fn subscription(view: View) -> Subscription {
         view,
         transport: Transport::WebSocket,
         framing: Framing::Plain,
-        dialect: Arc::new(Native::default()),
+        dialect: Arc::new(native()),
         selection: Selection {
             tenant: TenantScope::One("t".into()),
             devices: DeviceSet::All,
@@ -229,7 +233,7 @@ fn selected(view: View, text: &str) -> Result<Selection, String> {
         is_blocked: false,
         cursor: None,
     };
-    match Native::default().text(text, &at).pop() {
+    match native().text(text, &at).pop() {
         Some(Action::Select(selection)) => Ok(selection),
         Some(Action::Send(message)) => Err(String::from_utf8_lossy(&message.text).into_owned()),
         Some(Action::Choose { .. } | Action::Ask(_) | Action::Timer(_) | Action::Close(_)) | None => {
@@ -275,12 +279,18 @@ fn an_update_replaces_or_removes_the_filter() {
 
 #[test]
 fn what_is_no_update_is_answered_and_changes_nothing() {
+    let metrics = |names: Vec<String>| json!({"type": "update", "metric": names}).to_string();
+    let too_long = metrics(vec!["m".repeat(1_025)]);
+    let too_many = metrics((0..1_001).map(|n| format!("m{n}")).collect());
     for (text, says) in [
         ("nonsense", "not an update"),
         (r#"{"type":"hello"}"#, "unknown type"),
         (r#"{"type":"update","kind":["nap"]}"#, "unknown kind"),
         (r#"{"type":"update","device":["a,b"]}"#, "device"),
         (r#"{"type":"update","q":"x = 1"}"#, "view devices"),
+        (r#"{"type":"update","metric":["a",""]}"#, "1 to 1024 bytes"),
+        (&*too_long, "1 to 1024 bytes"),
+        (&*too_many, "at most 1000 metrics"),
     ] {
         let answer = selected(View::Events, text).unwrap_err();
         assert!(

@@ -156,10 +156,17 @@ impl Search {
                 return self.finish();
             }
         }
-        self.rows_left = self.rows_left.saturating_sub(page.rows.len());
+        self.rows_left = self.rows_left.saturating_sub(page.rows.len() + page.left_out);
         match page.next {
             Some(next) if self.rows_left > 0 => self.read(Some(next)),
-            Some(_) | None => self.finish(),
+            // What was found is not all there is, and a client cannot tell.
+            Some(_) => {
+                let problem = Problem::bad_request(
+                    "more lock events than one answer is looked for in: name a hardware_id, or a later from",
+                );
+                Step::Answer(refuse(&problem.into()))
+            }
+            None => self.finish(),
         }
     }
 

@@ -3,14 +3,14 @@
 
 mod list;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use access::Principal;
 use access::http::{Body, Surface};
 use http::Response;
-use journal::Micros;
+use journal::{Micros, Offset};
 use schemas::{Document, Kind, Scalar, fields};
 use serde_json::{Value, json};
 use state::{Counts, Stored};
@@ -210,6 +210,9 @@ struct Pushes {
     fleet: List,
     /// Devices to be pushed.
     due: BTreeSet<Box<str>>,
+    /// What the client has of each. What is read of the tables may be behind what the log showed, and the other
+    /// way round.
+    has: HashMap<Box<str>, Has>,
     asking: Option<Asking>,
 }
 
@@ -268,7 +271,7 @@ impl Conversation for Pushes {
     fn answer(&mut self, answer: Answer, at: &Moment<'_>) -> Vec<Action> {
         let asking = self.asking.take();
         let mut actions = match answer {
-            Answer::Documents(documents) => pushed(&documents, at),
+            Answer::Documents(documents) => self.pushed(&documents, at),
             Answer::Alerts(standing) => {
                 let tenant = at.subscription.selection.tenant.name().unwrap_or_default();
                 let text = alerts(tenant, &standing);
@@ -304,25 +307,32 @@ impl Conversation for Pushes {
             if !at.is_blocked {
                 self.alerts.repeat();
                 self.fleet.repeat();
-                self.due.extend(chosen(at).iter().cloned());
+                let chosen = chosen(at);
+                self.has.retain(|device, _| chosen.contains(device));
+                self.due.extend(chosen.iter().cloned());
             }
         }
         self.go_on(at)
     }
 
+    fn is_old(&self, record: &LogRecord) -> bool {
+        let (Some(has), Some(change)) = (self.has.get(record.device()), record.change()) else {
+            return false;
+        };
+        // What changed since a cursor is shown all the same, where that is what is current.
+        let is_behind = record.source_offset.is_some_and(|source| source < has.source);
+        is_behind && change.document.fold.newest_telemetry_at < has.newest_telemetry_at
+    }
+
+    fn has(&mut self, record: &LogRecord) {
+        if let (Some(source), Some(change)) = (record.source_offset, record.change()) {
+            self.take(&change.document, source);
+        }
+    }
+
     fn refusal(&self, reason: &str) -> Option<bytes::Bytes> {
         Some(error(reason).into())
     }
-}
-
-fn pushed(documents: &[Stored], at: &Moment<'_>) -> Vec<Action> {
-    let chosen = chosen(at);
-    let is_chosen = |stored: &&Stored| chosen.contains(&stored.document.id);
-    let has_data = |stored: &&Stored| stored.document.fold.newest_telemetry_at.is_some();
-    let wanted = documents.iter().filter(is_chosen).filter(has_data);
-    wanted
-        .map(|stored| Action::send(telemetry(&stored.document, at.cursor)))
-        .collect()
 }
 
 fn chosen(at: &Moment<'_>) -> Arc<BTreeSet<Box<str>>> {
@@ -332,7 +342,36 @@ fn chosen(at: &Moment<'_>) -> Arc<BTreeSet<Box<str>>> {
     }
 }
 
+/// What a client has of a device.
+#[derive(Default)]
+struct Has {
+    /// The last event folded into it.
+    source: Offset,
+    newest_telemetry_at: Option<Micros>,
+}
+
 impl Pushes {
+    fn take(&mut self, document: &Document, source: Offset) {
+        let has = self.has.entry(document.id.clone()).or_default();
+        has.source = has.source.max(source);
+        has.newest_telemetry_at = has.newest_telemetry_at.max(document.fold.newest_telemetry_at);
+    }
+
+    fn pushed(&mut self, documents: &[Stored], at: &Moment<'_>) -> Vec<Action> {
+        let chosen = chosen(at);
+        let mut actions = Vec::new();
+        for Stored { document, source } in documents {
+            let has_data = document.fold.newest_telemetry_at.is_some();
+            let has = self.has.get(&document.id);
+            let is_old = has.is_some_and(|has| *source < has.source);
+            if has_data && !is_old && chosen.contains(&document.id) {
+                self.take(document, *source);
+                actions.push(Action::send(telemetry(document, at.cursor)));
+            }
+        }
+        actions
+    }
+
     fn choose(&mut self, device: &str, yes: bool, at: &Moment<'_>) -> Vec<Action> {
         let answer = if yes { "subscribed" } else { "unsubscribed" };
         let ack = json!({"type": answer, "channel": "device", "device_id": device}).to_string();
@@ -350,6 +389,7 @@ impl Pushes {
             add.push(device.into());
         } else {
             self.due.remove(device);
+            self.has.remove(device);
             remove.push(device.into());
         }
         vec![Action::Choose { add, remove }, Action::send(ack)]

@@ -99,11 +99,10 @@ impl Requests for Telemetry {
 
 fn refuse(refusal: &Refusal) -> Response<Body> {
     // This API knows four statuses.
-    let status = match refusal.problem.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => return detail(StatusCode::BAD_REQUEST, "PAYLOAD_TOO_LARGE"),
-        status => status,
-    };
-    detail(status, refusal.detail())
+    match refusal.problem.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => detail(StatusCode::BAD_REQUEST, "PAYLOAD_TOO_LARGE"),
+        _ => refusal.with_body(detail_text(refusal.detail())),
+    }
 }
 
 fn status(streams_max: usize) -> Step {
@@ -177,17 +176,46 @@ fn accepted(message: &Message) -> Step {
 
 fn refused(fault: &Fault) -> Step {
     Step::Answer(match fault {
+        Fault::Reason(reason) if fault.status() == StatusCode::TOO_MANY_REQUESTS => {
+            refuse(&Problem::new(fault.status(), *reason).retry_after(1).into())
+        }
         Fault::Reason(reason) => detail(fault.status(), reason),
         Fault::Unavailable => {
-            Problem::unavailable("the log does not take events at present", 2).into_response()
+            refuse(&Problem::unavailable("the log does not take events at present", 2).into())
         }
     })
 }
 
 fn detail(status: StatusCode, detail: &str) -> Response<Body> {
-    json(status, format!("{{\"detail\":{}}}", quoted(detail)))
+    json(status, detail_text(detail))
+}
+
+fn detail_text(detail: &str) -> String {
+    format!("{{\"detail\":{}}}", quoted(detail))
 }
 
 fn unavailable() -> Step {
     refused(&Fault::Unavailable)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::{CONTENT_TYPE, RETRY_AFTER};
+
+    use super::*;
+
+    #[test]
+    fn what_passes_says_when_in_the_words_of_the_api() {
+        for (fault, status) in [(Fault::Unavailable, 503), (Fault::Reason("RATE_LIMITED"), 429)] {
+            let Step::Answer(answer) = refused(&fault) else {
+                panic!("{fault:?} is no answer")
+            };
+            let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
+            assert_eq!(answer.status().as_u16(), status);
+            assert_eq!(header(CONTENT_TYPE), Some("application/json"), "{fault:?}");
+            assert!(header(RETRY_AFTER).is_some(), "{fault:?}");
+        }
+        let busy = refuse(&Problem::unavailable("busy", 7).into());
+        assert_eq!(busy.headers()[RETRY_AFTER], "7");
+    }
 }

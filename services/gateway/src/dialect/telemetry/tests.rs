@@ -1,10 +1,14 @@
 use std::sync::Arc;
 
+use journal::{Headers, Record, Topic};
+use schemas::{Change, Document};
 use serde_json::Value;
+use state::Stored;
 
 use super::stream;
-use crate::dialect::conversation::{Action, Conversation, Moment};
+use crate::dialect::conversation::{Action, Answer, Conversation, Moment};
 use crate::dialect::{Control, Dialect, Look};
+use crate::engine::LogRecord;
 use crate::subscription::{
     Delivery, DeviceSet, Framing, KindSet, Reset, ResetReason, Selection, Start, Subscription, TenantScope,
     Told, Transport, View,
@@ -48,16 +52,18 @@ fn a_ping_has_the_time() {
     assert_eq!(ping, Some(("ping", expected)));
 }
 
-#[test]
-fn a_question_waits_for_the_one_before_and_devices_are_asked_together() {
-    let subscription = Subscription {
+/// A legacy socket whose client chose these devices.
+fn legacy(devices: &[&str]) -> Subscription {
+    Subscription {
         view: View::Devices,
         transport: Transport::WebSocket,
         framing: Framing::Plain,
         dialect: Arc::new(super::legacy::Frames),
         selection: Selection {
             tenant: TenantScope::One("t".into()),
-            devices: DeviceSet::Set(Arc::default()),
+            devices: DeviceSet::Set(Arc::new(
+                devices.iter().map(|device| Box::from(*device)).collect(),
+            )),
             kinds: KindSet::NONE,
             metrics: None,
             filters: None,
@@ -71,7 +77,80 @@ fn a_question_waits_for_the_one_before_and_devices_are_asked_together() {
         bound: false,
         cursors: false,
         chooses: true,
+    }
+}
+
+/// The device after its n-th event.
+fn document(n: u64) -> Document {
+    let at = i64::try_from(n).unwrap();
+    let mut document = Document {
+        tenant: "t".into(),
+        id: "d".into(),
+        version: n,
+        ..Document::default()
     };
+    document.fold.newest_telemetry_at = Some(at);
+    document
+}
+
+fn change(n: u64) -> LogRecord {
+    let change = Change {
+        document: document(n),
+        changed: Vec::new(),
+        before: "{}".into(),
+        event_id: "e".into(),
+        updated_before: None,
+        last_seen_before: None,
+    };
+    let record = Record {
+        offset: n,
+        timestamp_ms: 0,
+        key: "t/d".into(),
+        value: Some(change.encode()),
+        headers: Headers {
+            source_offset: Some(n),
+            ..Headers::default()
+        },
+    };
+    LogRecord::new(Topic::State, 0, record)
+}
+
+#[test]
+fn nothing_older_is_pushed_after_something_newer() {
+    let subscription = legacy(&["d"]);
+    let at = Moment {
+        now: 0,
+        subscription: &subscription,
+        devices_max: 10,
+        is_blocked: false,
+        cursor: None,
+    };
+    let mut conversation = super::legacy::conversation();
+    let read = |n| {
+        let document = Arc::new(document(n));
+        Answer::Documents(vec![Stored { document, source: n }])
+    };
+    let pushes = |conversation: &mut dyn Conversation, n| {
+        let actions = conversation.answer(read(n), &at);
+        let sent = actions.iter().filter(|action| matches!(action, Action::Send(_)));
+        sent.count()
+    };
+    assert_eq!(pushes(&mut conversation, 3), 1);
+    assert!(!conversation.is_old(&change(5)));
+    conversation.has(&change(5));
+    assert_eq!(pushes(&mut conversation, 4), 0, "the tables are behind the log");
+    assert_eq!(pushes(&mut conversation, 5), 1, "a keep-alive");
+    assert_eq!(pushes(&mut conversation, 7), 1);
+    assert!(conversation.is_old(&change(6)), "the log is behind the tables");
+    assert!(!conversation.is_old(&change(7)));
+    let left = serde_json::json!({"action": "unsubscribe", "type": "device", "device_id": "d"});
+    drop(conversation.text(&left.to_string(), &at));
+    assert!(!conversation.is_old(&change(6)));
+}
+
+#[test]
+fn a_question_waits_for_the_one_before_and_devices_are_asked_together() {
+    let subscription = legacy(&[]);
     let at = Moment {
         now: 0,
         subscription: &subscription,

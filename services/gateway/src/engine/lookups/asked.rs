@@ -18,7 +18,7 @@ use state::{Counts, DeviceKey, Filterable, HistoryPage, HistoryQuery, Page, Stor
 use super::Sources;
 use super::scan::AlertScan;
 use crate::commands::{COMMAND_DENIED, Order};
-use crate::dialect::conversation::{Standing, StandingAlert};
+use crate::dialect::conversation::{Looked, Search, Standing, StandingAlert};
 use crate::dialect::{Answer, Ask};
 use crate::filters::Filters;
 use crate::subscription::{DeviceSet, TenantScope};
@@ -51,17 +51,16 @@ pub(crate) async fn answer(sources: &Sources, tenant: &TenantScope, scope: &Scop
     };
     let answer = match ask {
         Ask::Documents(devices) => tenant.documents(&devices).await.map(Answer::Documents),
+        Ask::Settled(devices) => tenant.settled(&devices).await.map(Answer::Documents),
         Ask::Counts => tenant.counts().await.map(Answer::Counts),
         Ask::Device(device) => tenant.standing(device).await,
         Ask::HasAny(prefix) => tenant.has_any(&prefix).await.map(Answer::HasAny),
         // Answered above, or nothing in itself.
         Ask::TenantsOf(_) | Ask::DevicesAt { .. } | Ask::Within { .. } => Ok(Answer::Unavailable),
-        Ask::Devices { filters, page, limit } => {
-            match tenant.devices(filters.as_ref(), page.as_deref(), limit).await {
-                Err(StoreError::BadPage) => Ok(Answer::Devices(None)),
-                found => found.map(|page| Answer::Devices(Some(page))),
-            }
-        }
+        Ask::Devices(search) => match tenant.devices(&search).await {
+            Err(StoreError::BadPage) => Ok(Answer::Devices(None)),
+            found => found.map(|found| Answer::Devices(Some(found))),
+        },
         Ask::Alerts { limit } => tenant.alerts(limit).await.map(Answer::Alerts),
         Ask::History {
             device,
@@ -117,6 +116,16 @@ async fn devices_at(
     limit: usize,
 ) -> Result<Answer, StoreError> {
     let documents = &sources.store.documents;
+    let partitions = match tenants {
+        None => (0..sources.journal.layout.partitions).collect(),
+        Some(tenants) => {
+            let placements = tenants.iter().map(|tenant| placement(sources, tenant));
+            placements
+                .flat_map(|placement| placement.partitions().to_vec())
+                .collect()
+        }
+    };
+    settle(sources, &partitions).await;
     let Some(tenants) = tenants else {
         let devices = documents.devices_at(None, location, limit).await;
         return devices.map(Answer::Places);
@@ -128,6 +137,27 @@ async fn devices_at(
     Ok(Answer::Places(found))
 }
 
+/// Waits until what the log of these partitions holds now is in the documents, if that does not take long.
+async fn settle(sources: &Sources, partitions: &BTreeSet<Partition>) {
+    let partitions: Vec<Partition> = partitions.iter().copied().collect();
+    let bounds = sources.ends.bounds(Topic::Events, &partitions).await;
+    let ends = partitions.iter().zip(bounds);
+    let reached = ends.filter_map(|(partition, bounds)| {
+        let end = bounds.ok()?.end;
+        Some(sources.applied.reached(*partition, end))
+    });
+    let all = tokio::time::timeout(sources.applied_within, try_join_all(reached)).await;
+    if !matches!(all, Ok(Ok(_))) {
+        tracing::debug!(partitions = partitions.len(), "the documents are behind the log");
+    }
+}
+
+fn placement(sources: &Sources, tenant: &str) -> Placement {
+    let layout = &sources.journal.layout;
+    let spread = sources.access.spread(tenant).unwrap_or(layout.default_spread);
+    Placement::new(tenant, spread, layout.partitions)
+}
+
 struct Tenant<'a> {
     sources: &'a Sources,
     name: &'a str,
@@ -137,13 +167,11 @@ struct Tenant<'a> {
 
 impl<'a> Tenant<'a> {
     fn new(sources: &'a Sources, name: &'a str, scope: &'a Scope) -> Self {
-        let layout = &sources.journal.layout;
-        let spread = sources.access.spread(name).unwrap_or(layout.default_spread);
         Self {
             sources,
             name,
             scope,
-            placement: Placement::new(name, spread, layout.partitions),
+            placement: placement(sources, name),
         }
     }
 
@@ -169,6 +197,12 @@ impl<'a> Tenant<'a> {
             );
         }
         Ok(found)
+    }
+
+    async fn settled(&self, devices: &[Box<str>]) -> Result<Vec<Stored>, StoreError> {
+        let partitions = devices.iter().map(|device| self.placement.of(device));
+        settle(self.sources, &partitions.collect()).await;
+        self.documents(devices).await
     }
 
     /// First the position, then the document, which may be newer.
@@ -215,25 +249,40 @@ impl<'a> Tenant<'a> {
         }
     }
 
-    async fn devices(
-        &self,
-        filters: Option<&Filters>,
-        page: Option<&str>,
-        limit: usize,
-    ) -> Result<Page, StoreError> {
+    /// Reads pages until enough is found, or as much is looked at as may be.
+    async fn devices(&self, search: &Search) -> Result<Looked, StoreError> {
         let in_scope = DeviceSet::All.within(self.scope);
-        let devices = filters.map_or_else(|| in_scope.clone(), |filters| filters.narrow(&in_scope));
-        let mut found = match &devices {
-            DeviceSet::All => {
-                let (documents, slots) = (&self.sources.store.documents, self.placement.partitions());
-                documents.page(self.name, slots, page, limit).await?
-            }
-            DeviceSet::Set(devices) => self.some_of(devices, page, limit).await?,
+        let devices = match &search.filters {
+            Some(filters) => filters.narrow(&in_scope),
+            None => in_scope,
         };
-        if let Some(filters) = filters {
-            found.documents.retain(|stored| passes(filters, &stored.document));
+        let limit = search.limit.max(1);
+        let mut found = Looked {
+            next: search.page.clone(),
+            ..Looked::default()
+        };
+        loop {
+            let after = found.next.as_deref();
+            let page = match &devices {
+                DeviceSet::All => {
+                    let (documents, slots) = (&self.sources.store.documents, self.placement.partitions());
+                    documents.page(self.name, slots, after, limit).await?
+                }
+                DeviceSet::Set(devices) => self.some_of(devices, after, limit).await?,
+            };
+            found.looks += page.documents.len();
+            let passes = |stored: &Stored| {
+                let filters = search.filters.as_ref();
+                filters.is_none_or(|filters| passes(filters, &stored.document))
+            };
+            found.documents.extend(page.documents.into_iter().filter(passes));
+            found.next = page.next;
+            let is_enough =
+                found.documents.len() + limit > search.enough || found.looks + limit > search.looks;
+            if found.next.is_none() || is_enough {
+                return Ok(found);
+            }
         }
-        Ok(found)
     }
 
     /// A page of a set of devices, by id; the page key says the last id looked at.
@@ -284,7 +333,9 @@ impl<'a> Tenant<'a> {
             return Ok(HistoryPage::default());
         }
         let mut page = self.sources.store.history.read(query).await?;
+        let read = page.rows.len();
         page.rows.retain(|row| self.scope.contains(&row.event.device));
+        page.left_out += read - page.rows.len();
         Ok(page)
     }
 

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 
 use super::fake::{FakeAccess, FakeStore, Log, Shelf, store};
 use super::world::{run, small};
+use crate::dialect::conversation::Search;
 use crate::dialect::{Answer, Ask};
 use crate::engine::lookups::{Lookup, LookupAnswer};
 use crate::engine::mailbox::{Inbox, Mailbox, Reply};
@@ -99,11 +100,13 @@ impl Desk {
 }
 
 fn page() -> Ask {
-    Ask::Devices {
+    Ask::Devices(Search {
         filters: None,
         page: None,
         limit: 3,
-    }
+        enough: 3,
+        looks: 3,
+    })
 }
 
 #[test]

@@ -326,8 +326,7 @@ impl<W: Wire> Connection<W> {
             partition,
             at,
         };
-        let tenant = self.subscription.selection.tenant.name().unwrap_or_default();
-        if hub.request_block(key, tenant, self.token) {
+        if hub.request_block(key, &self.subscription.share(), self.token) {
             self.waits.push((partition, at));
         } else {
             self.retry_later(hub);

@@ -237,7 +237,11 @@ impl<W: Wire> Connection<W> {
             let queued = self.queue_latest(hub, &latest);
             let count = self.flush(hub).map_or(queued, |mark| mark as usize);
             let devices_max = hub.settings().selection_devices_max;
-            latest.sent(count, |record| self.talk.has(record, devices_max));
+            let (talk, conversation) = (&mut self.talk, &mut self.conversation);
+            latest.sent(count, |record| {
+                talk.has(record, devices_max);
+                conversation.has(record);
+            });
         }
         if matches!(self.mode, Mode::Live) {
             latest.end_round(hub.now_ms);
@@ -278,6 +282,9 @@ impl<W: Wire> Connection<W> {
     }
 
     fn latest_frame(&self, hub: &Hub, part: &Part<'_>, cursor: &str) -> Option<Bytes> {
+        if self.conversation.is_old(part.record) {
+            return None;
+        }
         let (Some(merged), Some(change)) = (part.merged, part.record.change()) else {
             return hub.frame(self.form, part.record, part.outcome, cursor);
         };

@@ -48,8 +48,7 @@ impl<W: Wire> Connection<W> {
     }
 
     pub(crate) fn ask(&mut self, hub: &mut Hub, lookup: Lookup) -> bool {
-        let tenant = self.subscription.selection.tenant.name().unwrap_or_default();
-        let asked = hub.request_lookup(lookup, tenant, self.token);
+        let asked = hub.request_lookup(lookup, &self.subscription.share(), self.token);
         if !asked {
             self.retry_later(hub);
         }

@@ -155,7 +155,7 @@ impl<W: Wire> Connection<W> {
         let document = &*stored.document;
         // A page that was asked for before organizations were lost may come after.
         let is_covered = self.subscription.selection.tenant.contains(&document.tenant);
-        if !is_covered || !self.devices.contains(&document.id) {
+        if !is_covered || !self.devices.contains(&document.id) || !self.conversation.shows(document) {
             return;
         }
         let partition = snapshot.partition(hub, &document.tenant, &document.id);

@@ -186,13 +186,12 @@ impl<W: Wire> Connection<W> {
         if self.talk.asked_by.is_some() {
             return;
         }
-        let tenant = self.subscription.selection.tenant.clone();
         let lookup = Lookup::Asked {
-            tenant: tenant.clone(),
+            tenant: self.subscription.selection.tenant.clone(),
             scope: self.subscription.principal.devices.clone(),
             ask: ask.clone(),
         };
-        let asked = hub.request_lookup(lookup, tenant.name().unwrap_or_default(), self.token);
+        let asked = hub.request_lookup(lookup, &self.subscription.share(), self.token);
         self.talk.asked_by = asked.then(|| Arc::clone(&self.subscription.principal));
         if !asked {
             self.retry_later(hub);

@@ -124,15 +124,41 @@ fn a_command_for_a_device_that_nobody_knows_expires_unless_it_is_answered() {
     assert_eq!((expiries.len(), expiries.unknown), (0, 0));
 }
 
-#[test]
-fn only_so_many_commands_of_unknown_devices_wait() {
-    let mut expiries = Expiries::default();
-    for n in 0..UNKNOWN_MAX + 10 {
+/// Commands for devices that nobody knows, so many of one tenant.
+fn many_of(tenant: &str, count: usize, expiries: &mut Expiries) {
+    for n in 0..count {
         let key = DeviceKey {
-            tenant: "acme".into(),
+            tenant: tenant.into(),
             device: n.to_string().into(),
         };
         expiries.step_of_unknown(&Arc::new(key), &step("a", CommandStatus::Queued));
     }
-    assert_eq!(expiries.len(), UNKNOWN_MAX);
+}
+
+#[test]
+fn only_so_many_commands_of_unknown_devices_wait_and_no_tenant_takes_all_the_room() {
+    let mut expiries = Expiries::default();
+    many_of("acme", UNKNOWN_MAX + 10, &mut expiries);
+    assert_eq!(expiries.len(), UNKNOWN_MAX / 2);
+    many_of("globex", UNKNOWN_MAX, &mut expiries);
+    assert_eq!(expiries.len(), UNKNOWN_MAX * 3 / 4);
+    for n in 0..100 {
+        many_of(&format!("t{n}"), UNKNOWN_MAX, &mut expiries);
+    }
+    assert!(expiries.len() <= UNKNOWN_MAX);
+}
+
+#[test]
+fn a_tenant_whose_commands_ended_has_their_room_again() {
+    let mut expiries = Expiries::default();
+    many_of("acme", UNKNOWN_MAX, &mut expiries);
+    let had = expiries.len();
+    let first = DeviceKey {
+        tenant: "acme".into(),
+        device: "0".into(),
+    };
+    expiries.ended(&Arc::new(first), "a");
+    assert_eq!(expiries.len(), had - 1);
+    many_of("acme", UNKNOWN_MAX, &mut expiries);
+    assert_eq!(expiries.len(), had);
 }

@@ -181,18 +181,37 @@ fn metrics(settings: &Settings, body: &mut Map<String, Value>) -> Result<Map<Str
         Some(Value::Object(metrics)) => metrics,
         Some(_) => return Err(Fault::Reason("INVALID_METRICS")),
     };
-    if metrics.len() > settings.metrics_max {
-        return Err(Fault::Reason("TOO_MANY_METRICS"));
-    }
-    if metrics.keys().any(|name| name.len() > settings.metric_bytes_max) {
-        return Err(Fault::Reason("METRIC_KEY_TOO_LONG"));
-    }
+    check_names(settings, 0, &metrics, &mut 0)?;
     for name in ["lat", "lng"] {
         if let Some(value) = body.remove(name).filter(|value| !value.is_null()) {
             metrics.insert(name.to_owned(), value);
         }
     }
     Ok(metrics)
+}
+
+/// Judges the names of metrics as streams show them, dotted; `count` is how many there are so far, and `prefix`
+/// bytes stand before these.
+fn check_names(
+    settings: &Settings,
+    prefix: usize,
+    metrics: &Map<String, Value>,
+    count: &mut usize,
+) -> Result<(), Fault> {
+    for (name, value) in metrics {
+        let length = prefix + name.len();
+        if length > settings.metric_bytes_max {
+            return Err(Fault::Reason("METRIC_KEY_TOO_LONG"));
+        }
+        match value.as_object().filter(|metrics| !metrics.is_empty()) {
+            Some(metrics) => check_names(settings, length + 1, metrics, count)?,
+            None => *count += 1,
+        }
+        if *count > settings.metrics_max {
+            return Err(Fault::Reason("TOO_MANY_METRICS"));
+        }
+    }
+    Ok(())
 }
 
 fn unproven(refusal: &Refusal) -> Fault {
@@ -235,6 +254,28 @@ mod tests {
         }
         for ts in [json!("yesterday"), json!(""), json!(1_771_322_400), json!({})] {
             assert_eq!(at(ts.clone()), None, "{ts}");
+        }
+    }
+
+    #[test]
+    fn metrics_count_and_are_as_long_as_their_dotted_names() {
+        let settings = Settings {
+            metrics_max: 3,
+            metric_bytes_max: 5,
+            ..Settings::default()
+        };
+        let check = |mut body: Value| metrics(&settings, body.as_object_mut().unwrap()).map(|_| ());
+        let fault = |reason| Err(Fault::Reason(reason));
+        for (metrics, expected) in [
+            (json!({"a": 1, "b": {"c": 2, "d": [1, 2]}}), Ok(())),
+            (
+                json!({"a": 1, "b": {"c": 2, "d": 3, "e": {}}}),
+                fault("TOO_MANY_METRICS"),
+            ),
+            (json!({"ab": {"cd": 1}}), Ok(())),
+            (json!({"ab": {"cde": 1}}), fault("METRIC_KEY_TOO_LONG")),
+        ] {
+            assert_eq!(check(json!({"metrics": metrics})), expected, "{metrics}");
         }
     }
 }

@@ -49,6 +49,12 @@ pub(super) fn begin(
     })
 }
 
+fn beyond() -> Refusal {
+    let detail =
+        "the device has more logs than one answer is looked for in: ask for fewer, or without a level";
+    Problem::bad_request(detail).into()
+}
+
 /// `<created_at>:<id>`
 fn place(cursor: &str) -> Option<Place> {
     let (at, id) = cursor.split_once(':')?;
@@ -84,8 +90,11 @@ impl Search {
             let last = page.rows.last();
             let is_complete = last.is_some_and(|row| self.newest.is_complete(row.event.received_at));
             match page.next {
-                Some(next) if !is_complete && self.rows_left > 0 => self.read(Some(next)),
-                Some(_) | None => self.finish(),
+                Some(_) if is_complete => self.finish(),
+                Some(next) if self.rows_left > 0 => self.read(Some(next)),
+                // What was found is not all there is, and a client cannot tell.
+                Some(_) => Step::Answer(refuse(&beyond())),
+                None => self.finish(),
             }
         })
     }

@@ -29,6 +29,18 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Bytes of documents in one answer; those that are read together with the one that passes it are its last",
         native.list_bytes_max
     ),
+    size!(
+        "api-list-held-bytes-max",
+        "128MiB",
+        "Bytes of lists of devices that are under way at once; beyond that they are answered 503",
+        native.list_held_bytes_max
+    ),
+    size!(
+        "api-list-held-tenant-bytes-max",
+        "48MiB",
+        "Those to one tenant",
+        native.list_held_tenant_bytes_max
+    ),
     time!(
         "api-wait-max",
         "5s",

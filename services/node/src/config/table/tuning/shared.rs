@@ -166,7 +166,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         name: "trusted-proxies",
         metavar: "NETWORKS",
-        help: "Proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8",
+        help: "Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, such as 10.0.0.0/8",
         apply: |c, v| {
             let networks: Result<_, _> = parse::list(v).iter().map(|network| network.parse()).collect();
             c.front_door.trusted_proxies =

@@ -37,7 +37,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     count!(
         "realtime-lock-rows-max",
         "200000",
-        "Rows of the history that are looked through for one page of lock events of the realtime dialect; it holds what they hold",
+        "Rows of the history that are looked through for one page of lock events of the realtime dialect; one that needs more is refused",
         open.lock_rows_max
     ),
     count!(
@@ -67,7 +67,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     count!(
         "watch-logs-rows-max",
         "200000",
-        "Rows of the history that are looked through for one page of older logs of the watch dialect; it holds what they hold",
+        "Rows of the history that are looked through for one page of older logs of the watch dialect; one that needs more is refused",
         open.watch.logs_rows_max
     ),
     count!(
@@ -120,9 +120,21 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     count!(
         "filter-looks-max",
-        "100000",
+        "2000000",
         "Documents that are looked at for one answer of the filter dialect; the rest comes with its `next`",
         open.filter.looks_max
+    ),
+    size!(
+        "filter-held-bytes-max",
+        "128MiB",
+        "Bytes of answers of the filter dialect that are under way at once; beyond that requests are answered 503",
+        open.filter.held_bytes_max
+    ),
+    size!(
+        "filter-held-tenant-bytes-max",
+        "48MiB",
+        "Those to one tenant",
+        open.filter.held_tenant_bytes_max
     ),
     time!(
         "desk-body-within",
