@@ -179,7 +179,7 @@ mod tests {
 
     use super::*;
     use crate::dialect::native::Native;
-use crate::open::OpenSettings;
+    use crate::open::OpenSettings;
     use crate::subscription::Framing;
 
     const SSE: Carriage = Carriage {
