@@ -69,7 +69,11 @@ async fn one_replica_is_refused_unless_weak_durability_is_allowed() {
         .filter(|(name, _)| !name.contains("WEAK"))
         .collect();
     let ended = Program::run(
-        &with_flags("serve", &cluster.servers, &["--listen", "127.0.0.1:0"]),
+        &with_flags(
+            "serve",
+            &cluster.servers,
+            &["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"],
+        ),
         &strict,
     )
     .await;

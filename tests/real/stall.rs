@@ -83,7 +83,11 @@ async fn a_start_with_a_frozen_broker_names_it_within_30_s() {
     cluster.tell("freeze", "kafka-1").await;
     let begun = Instant::now();
     let ended = Program::run(
-        &with_flags("serve", &cluster.servers, &["--listen", "127.0.0.1:0"]),
+        &with_flags(
+            "serve",
+            &cluster.servers,
+            &["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"],
+        ),
         &VARIABLES,
     )
     .await;

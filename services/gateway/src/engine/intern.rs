@@ -1,6 +1,7 @@
 //! Values that many connections share, found by key, counted, and dropped with their last user. Pure.
 
 use std::hash::Hash;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use slab::Slab;
@@ -9,12 +10,12 @@ use slab::Slab;
 pub(crate) type Id = u32;
 
 pub(crate) struct Interner<K, V> {
-    by_key: FxHashMap<K, Id>,
+    by_key: FxHashMap<Arc<K>, Id>,
     values: Slab<Counted<K, V>>,
 }
 
 struct Counted<K, V> {
-    key: K,
+    key: Arc<K>,
     users: usize,
     value: V,
 }
@@ -33,13 +34,14 @@ impl<K: Hash + Eq + Clone, V> Interner<K, V> {
             self.values[*id as usize].users += 1;
             return *id;
         }
+        let key = Arc::new(key.clone());
         let index = self.values.insert(Counted {
-            key: key.clone(),
+            key: Arc::clone(&key),
             users: 1,
             value: make(),
         });
         let id = Id::try_from(index).unwrap_or(Id::MAX);
-        self.by_key.insert(key.clone(), id);
+        self.by_key.insert(key, id);
         id
     }
 
@@ -50,6 +52,11 @@ impl<K: Hash + Eq + Clone, V> Interner<K, V> {
 
     /// Counts one user less; gives the value back with the last.
     pub(crate) fn release(&mut self, id: Id) -> Option<V> {
+        self.release_entry(id).map(|(_, value)| value)
+    }
+
+    /// The same, with its key.
+    pub(crate) fn release_entry(&mut self, id: Id) -> Option<(Arc<K>, V)> {
         let counted = self.values.get_mut(id as usize)?;
         counted.users -= 1;
         if counted.users > 0 {
@@ -57,7 +64,7 @@ impl<K: Hash + Eq + Clone, V> Interner<K, V> {
         }
         let counted = self.values.remove(id as usize);
         self.by_key.remove(&counted.key);
-        Some(counted.value)
+        Some((counted.key, counted.value))
     }
 }
 

@@ -124,7 +124,9 @@ impl LogRecord {
         let length = self.value.as_ref().map_or(0, Bytes::len);
         let mut out = Vec::with_capacity(length + JSON_MORE_BYTES);
         match (self.topic, &self.value) {
-            (Topic::Events, Some(value)) if self.noun.get().is_none() => {
+            (Topic::Events, Some(value))
+                if self.kind == Some(Kind::Telemetry) && self.noun.get().is_none() =>
+            {
                 if write_event_frame(value, &mut out).is_err() {
                     // Which says what is wrong with it.
                     return self.noun().and(None);

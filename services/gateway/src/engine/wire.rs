@@ -51,11 +51,13 @@ impl Wire for SinkWire {
                 let sink = sink.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
                 let mut written = 0;
                 let mut rest = frames;
-                while let Some((write, left)) = gather(rest) {
-                    match sink.send(&write) {
-                        Ok(true) => written += write.len(),
-                        Ok(false) => break,
-                        Err(_) => return Err(io::ErrorKind::BrokenPipe.into()),
+                'room: while let Some((write, left)) = gather(rest) {
+                    for piece in pieces(&write) {
+                        match sink.send(&piece) {
+                            Ok(true) => written += piece.len(),
+                            Ok(false) => break 'room,
+                            Err(_) => return Err(io::ErrorKind::BrokenPipe.into()),
+                        }
                     }
                     rest = left;
                 }
@@ -100,6 +102,12 @@ impl Wire for SinkWire {
             Self::Channel { sink, .. } => *sink = None,
         }
     }
+}
+
+/// What is much in writes of the usual size: the channel's room is counted by them.
+fn pieces(write: &Bytes) -> impl Iterator<Item = Bytes> {
+    let starts = (0..write.len()).step_by(GATHERED_BYTES);
+    starts.map(|from| write.slice(from..write.len().min(from + GATHERED_BYTES)))
 }
 
 /// The first frames as one write, and what is left of them.

@@ -182,7 +182,7 @@ pub(super) struct ScriptWire(pub(super) Arc<Mutex<Pipe>>);
 impl Wire for ScriptWire {
     fn write(&mut self, frames: &[Bytes]) -> io::Result<usize> {
         let mut pipe = self.0.lock();
-        if pipe.cut {
+        if pipe.cut || pipe.shut {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let mut written = 0;

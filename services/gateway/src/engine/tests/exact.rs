@@ -66,9 +66,9 @@ fn op(trims: bool) -> impl Strategy<Value = Op> {
         6 => partition.clone().prop_map(|partition| Op::Reveal { partition }),
         6 => (0..6_u64).prop_map(|ms| Op::Step { ms }),
         1 => (50..200_u64).prop_map(|ms| Op::Step { ms }),
-        6 => (0..3_usize, 1..3_000_usize).prop_map(|(client, bytes)| Op::Give { client, bytes }),
-        2 => (0..3_usize).prop_map(|client| Op::Cut { client }),
-        4 => (0..3_usize).prop_map(|client| Op::Open { client }),
+        6 => (0..5_usize, 1..3_000_usize).prop_map(|(client, bytes)| Op::Give { client, bytes }),
+        2 => (0..5_usize).prop_map(|client| Op::Cut { client }),
+        4 => (0..5_usize).prop_map(|client| Op::Open { client }),
         1 => (partition.clone(), any::<bool>())
             .prop_map(|(partition, unavailable)| Op::Unavailable { partition, unavailable }),
         trim => (partition, 0..4_u64).prop_map(|(partition, part)| Op::Trim { partition, part }),
@@ -206,6 +206,9 @@ async fn scenario(settings: Settings, seed: u64, told: KindSet, ops: Vec<Op>) {
         DeviceSet::All,
         DeviceSet::Set(Arc::new(BTreeSet::from(["a".into(), "c".into()]))),
         DeviceSet::Set(Arc::new(BTreeSet::from(["nobody".into()]))),
+        // In step with the first, when they are live.
+        DeviceSet::All,
+        DeviceSet::All,
     ];
     let mut clients: Vec<Client> = sets
         .iter()

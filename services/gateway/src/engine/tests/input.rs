@@ -23,10 +23,6 @@ fn client(devices: DeviceSet) -> Client {
     client
 }
 
-fn nothing() -> DeviceSet {
-    DeviceSet::Set(Arc::default())
-}
-
 fn says(world: &mut World, client: &Client, bytes: &[u8]) {
     client.pipe.lock().input.extend(bytes);
     world.core.readable(client.token.unwrap());
@@ -67,9 +63,11 @@ async fn shown(world: &mut World, client: &Client) -> Vec<String> {
     shown
 }
 
-async fn choices_one_by_one(scope: Scope) {
+/// `others` is how many devices are chosen besides, which nobody speaks of.
+async fn choices_one_by_one(scope: Scope, others: usize) {
     let mut world = World::new(&small(), 0);
-    let mut client = client(nothing());
+    let others = (0..others).map(|number| format!("other-{number}").into());
+    let mut client = client(DeviceSet::Set(Arc::new(others.collect())));
     client.subscription.principal = Arc::new(Principal {
         devices: scope.clone(),
         ..Principal::system("tester")
@@ -97,13 +95,20 @@ async fn choices_one_by_one(scope: Scope) {
 
 #[test]
 fn devices_that_are_chosen_one_by_one_are_shown_and_those_let_go_are_not() {
-    run(choices_one_by_one(Scope::All));
+    run(choices_one_by_one(Scope::All, 0));
+}
+
+#[test]
+fn devices_are_chosen_one_by_one_also_where_a_stream_has_more_than_a_cohort_takes() {
+    run(choices_one_by_one(Scope::All, 63));
+    run(choices_one_by_one(Scope::All, 64));
+    run(choices_one_by_one(Scope::All, 90));
 }
 
 #[test]
 fn devices_out_of_scope_are_not_shown_whenever_they_are_chosen() {
     let scope = ["a", "b"].map(Box::from);
-    run(choices_one_by_one(Scope::Devices(Arc::new(scope.into()))));
+    run(choices_one_by_one(Scope::Devices(Arc::new(scope.into())), 0));
 }
 
 #[test]

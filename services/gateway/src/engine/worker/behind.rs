@@ -65,6 +65,9 @@ impl Behind {
 impl<W: Wire> Connection<W> {
     /// Reads and writes one slice.
     pub(crate) fn advance(&mut self, hub: &mut Hub, ready: Option<&Ready<'_>>) {
+        if !matches!(self.mode, Mode::Behind(_)) {
+            return;
+        }
         self.flush(hub);
         self.emit_owed(hub);
         self.emit_latest(hub);

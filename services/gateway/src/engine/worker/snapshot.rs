@@ -71,6 +71,10 @@ impl Snapshot {
 impl<W: Wire> Connection<W> {
     /// Sends a page, or asks for what is missing.
     pub(crate) fn advance_snapshot(&mut self, hub: &mut Hub, page: Option<SnapshotPage>) {
+        // It may have ended while it waited for the page.
+        if !matches!(self.mode, Mode::Snapshot(_)) {
+            return;
+        }
         self.flush(hub);
         self.emit_owed(hub);
         if self.out.blocked || self.out.gone {

@@ -95,6 +95,7 @@ impl<W: Wire> Connection<W> {
             Ok(written) => {
                 self.out.written += written as u64;
                 if written == joined.len() {
+                    self.times.stalled = 0;
                     self.touch(hub);
                 }
                 written
@@ -119,6 +120,7 @@ impl<W: Wire> Connection<W> {
             written -= out;
             if out == 0 {
                 self.out.push(frame.clone(), *mark);
+                hub.env.metrics.frames.inc();
             } else if out < frame.len() {
                 self.out.keep(frame.slice(out..));
             }

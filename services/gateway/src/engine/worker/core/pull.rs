@@ -155,14 +155,16 @@ impl<W: Wire> Core<W> {
                 .concat()
                 .into(),
         };
-        let mut bytes = 0;
+        let (mut bytes, mut whole) = (0, 0);
         for slot in &members {
             let Some(connection) = self.connections.get_mut(*slot as usize) else {
                 continue;
             };
             let written = connection.write_joined(&mut self.hub, &joined);
             bytes += written;
-            if written < joined.len() {
+            if written == joined.len() {
+                whole += 1;
+            } else {
                 let token = connection.token;
                 self.with(token, |connection, hub| {
                     connection.write_rest(hub, &queued, written)
@@ -170,7 +172,7 @@ impl<W: Wire> Core<W> {
             }
         }
         self.hub.env.metrics.bytes.inc_by(bytes as u64);
-        let frames = queued.len() * members.len();
+        let frames = queued.len() * whole;
         self.hub.env.metrics.frames.inc_by(frames as u64);
         self.members = members;
     }

@@ -27,7 +27,8 @@ pub(crate) struct Shared {
 
 /// The streams of one cohort, and what they are to be sent in this turn.
 pub(crate) struct Cohort {
-    shared: Shared,
+    set: Id,
+    form: Id,
     slots: Slots,
     queued: Vec<Queued>,
     bytes: usize,
@@ -87,7 +88,8 @@ impl Hub {
         let id = self.cohorts.acquire(&shared, || {
             is_new = true;
             Cohort {
-                shared: shared.clone(),
+                set,
+                form,
                 slots: Slots::default(),
                 queued: Vec::new(),
                 bytes: 0,
@@ -109,7 +111,7 @@ impl Hub {
             "what is queued is for all that were there"
         );
         cohort.slots.remove(slot);
-        if let Some(Cohort { shared, .. }) = self.cohorts.release(id) {
+        if let Some((shared, _)) = self.cohorts.release_entry(id) {
             let index = self.cohort_index.index(shared.view);
             index.remove(&shared.tenant, &shared.devices, shared.kinds, id);
         }
@@ -117,7 +119,7 @@ impl Hub {
 
     /// Queues a record for a cohort. True when so much is queued that it is to be written.
     pub(crate) fn queue(&mut self, id: Id, record: &LogRecord, mark: usize) -> bool {
-        let Shared { set, form, .. } = self.cohorts[id].shared;
+        let Cohort { set, form, .. } = self.cohorts[id];
         let Some(frame) = self.live_frame(form, set, record, Outcome::Shown) else {
             return false;
         };
